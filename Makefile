@@ -1,0 +1,65 @@
+# `make` lists what there is. Every target makes the environment it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := cluster/constraints.txt
+SOURCES := arena_ray runners tests
+DEMO := cluster/examples/ppo_cartpole.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo format lint type test test-unit test-full bench build check-wheel clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "arena_ray needs Python 3.11 or newer; name one with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	# torch alone and first: asked for by another package, pip would take a build with CUDA, several GB of it
+	$(PIP) install --quiet -c $(CONSTRAINTS) torch
+	$(PIP) install --quiet -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@
+
+setup: $(READY) ## Create the environment in .venv
+
+demo: $(READY) ## Train ppo on CartPole-v1, kill it half-way, resume it, prove that nothing was lost (KEEP=1 keeps the cluster)
+	$(BIN)/arena demo $(DEMO) $(if $(KEEP),--keep)
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: $(READY) ## Check format and style
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+type: $(READY) ## Check types
+	$(BIN)/mypy
+
+test: $(READY) ## Run the test suite
+	$(BIN)/pytest -m "not slow"
+
+test-unit: $(READY) ## Run the tests that need no Ray, in under a minute
+	$(BIN)/pytest tests/unit tests/contract tests/docs
+
+test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix too
+	$(BIN)/pytest
+
+bench: $(READY) ## Measure against the bare script, side by side
+	$(BIN)/python tests/bench/run.py
+
+build: $(READY) ## Build the wheel and the source distribution into dist/
+	$(PIP) install --quiet build
+	$(BIN)/python -m build
+
+check-wheel: build ## Install the wheel into a clean environment and ask it for its help
+	rm -rf dist/check && $(PYTHON) -m venv dist/check
+	dist/check/bin/python -m pip install --quiet -c $(CONSTRAINTS) torch
+	dist/check/bin/python -m pip install --quiet -c $(CONSTRAINTS) dist/*.whl
+	cd dist/check && bin/arena --help >/dev/null && bin/arena runners
+
+clean: ## Remove the environment and what was built; var/ stays
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,70 @@
+"""How a command gets at its workspace, and at whoever answers for it. Heavy imports wait until they are called."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from arena_ray.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from arena_ray.model.paths import Workspace
+    from arena_ray.model.records import Run
+    from arena_ray.model.settings import Settings
+    from arena_ray.orchestrator.client import ArenaClient
+    from arena_ray.orchestrator.reader import Reader, RegistryReader
+
+
+def workspace() -> Workspace:
+    """Return the workspace in force."""
+    from arena_ray.model.settings import current_workspace
+
+    return current_workspace()
+
+
+def settings_in_force(**flags: Any) -> Settings:
+    """Return the settings of the workspace, with what the command line gave on top."""
+    from arena_ray.model.settings import load_settings
+
+    return load_settings(workspace(), flags=flags)[0]
+
+
+def open_reader() -> ArenaClient | RegistryReader:
+    """Return whoever can answer questions: the gateway, or the registry where none is up."""
+    from arena_ray.orchestrator import reader
+
+    return reader.open_reader(workspace())
+
+
+def require_client() -> ArenaClient:
+    """Return a client of the gateway.
+
+    Raises:
+        ClusterUnavailable: None is up.
+    """
+    from arena_ray.orchestrator import reader
+
+    return reader.require_client(workspace())
+
+
+def is_offline(reader: ArenaClient | RegistryReader) -> bool:
+    """Whether *reader* answers from files, so that nothing changes while one looks."""
+    from arena_ray.orchestrator.reader import RegistryReader
+
+    return isinstance(reader, RegistryReader)
+
+
+def require_run(reader: Reader, name: str) -> Run:
+    """Return the run of this id, name or unique prefix, where an experiment would have done as well.
+
+    Raises:
+        NotFound: None is meant, or more than one; where *name* is nearly an experiment's, says so.
+    """
+    try:
+        return reader.run(name)
+    except NotFound as exc:
+        experiments = [each.name for each in reader.experiments()]
+        is_ambiguous = any(name in (run.name[: len(name)], run.run_id[: len(name)]) for run in reader.runs())
+        if is_ambiguous or not difflib.get_close_matches(name, experiments, cutoff=0.6):
+            raise
+        raise NotFound("run or experiment", name, known=experiments) from exc

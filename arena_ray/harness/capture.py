@@ -1,0 +1,140 @@
+"""Take the script's whole state at a boundary: weights by name, everything else as one stream of pickles."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import IO, Any, Dict, List, NamedTuple, Tuple
+
+from . import live as live_objects
+from . import rng, safetensors_file
+from .live import LiveMap, Variables
+from .pickling import Nowhere, make_pickler
+
+Slot = Tuple[str, str, str]
+"""Where a value belongs: a section (``local``, ``global``, ``own``, ``state``), a live object's key, a name."""
+
+Skipped = List[Dict[str, str]]
+_NEVER_CHANGE = (bool, int, float, complex, str, bytes, type(None))
+
+
+class State(NamedTuple):
+    """Everything that a restore needs; *weights* by module key and name, *values* by slot."""
+
+    live_map: LiveMap
+    weights: Dict[str, Dict[str, Any]]
+    values: Dict[Slot, Any]
+    rng: Dict[str, Any]
+    skipped: Skipped
+
+
+def take(variables: Variables, live_map: LiveMap) -> State:
+    """Return the state that is reachable from *variables*, without copying it."""
+    weights: Dict[str, Dict[str, Any]] = {}
+    values: Dict[Slot, Any] = {}
+    skipped: Skipped = []
+    for key, live in live_map.by_key.items():
+        if live.kind == "module":
+            weights[key] = _weights(live.value)
+            values["state", key, ""] = _module_state(live.value, weights[key])
+        elif live.kind == "optimizer":
+            groups = [dict(group) for group in live.value.param_groups]
+            values["state", key, ""] = {"state": dict(live.value.state), "groups": groups}
+        elif live.kind == "stateful":
+            values["state", key, ""] = live.value.state_dict()
+        if live.kind in ("module", "part", "optimizer", "own"):
+            for name, value in live_map.attributes(live.value).items():
+                values["own", key, name] = value
+    for scope, names in variables.scopes():
+        for name, value in names.items():
+            if not live_map.is_fixed(value):
+                values[scope, "", name] = value
+    _leave_out_enclosing(variables, live_map, values, skipped)
+    return State(live_map, weights, values, rng.capture(), skipped)
+
+
+def slot_text(slot: Slot) -> str:
+    """Return *slot* as one would write it in Python."""
+    section, key, name = slot
+    return key + "." + name if section == "own" else key or name
+
+
+def write_weights(file: IO[bytes], state: State) -> None:
+    """Write the weights of every module as one safetensors file."""
+    tensors = {f"{key}.{name}": tensor for key, named in state.weights.items() for name, tensor in named.items()}
+    safetensors_file.write(file, tensors)
+
+
+def write_state(file: Any, state: State) -> None:
+    """Write all that is not weights; what cannot be pickled is left out and added to ``state.skipped``.
+
+    Raises:
+        Exception: Whatever pickling raises, where it fails though each value alone can be pickled.
+    """
+    try:
+        _dump(file, state)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - pickling runs methods of any class, which raise anything
+        _leave_out_unpicklable(state)
+        file.restart()
+        _dump(file, state)
+
+
+def _dump(file: Any, state: State) -> None:
+    live_map = state.live_map
+    table = {
+        key: (live.kind, live_objects.class_name(live.value), live.paths) for key, live in live_map.by_key.items()
+    }
+    weights = {key: list(tensors) for key, tensors in state.weights.items()}
+    pickle.dump({"table": table, "weights": weights, "slots": list(state.values), "time": time.time()}, file)
+    # One pickler for all values: an object that two of them hold is written once and is one object afterwards.
+    pickler = make_pickler(file, live_map)
+    pickler.dump(state.rng)
+    notes: Skipped = []
+    for slot, value in state.values.items():
+        pickler.dump(value)
+        notes.extend({"name": slot_text(slot), "why": note} for note in pickler.notes)
+        pickler.notes.clear()
+    state.skipped.extend(notes)
+
+
+def _leave_out_unpicklable(state: State) -> None:
+    for slot, value in list(state.values.items()):
+        try:
+            make_pickler(Nowhere(), state.live_map).dump(value)
+        except Exception as exc:  # noqa: BLE001 - as in write_state
+            del state.values[slot]
+            reason = f"{type(exc).__name__}: {exc}"
+            state.skipped.append({"name": slot_text(slot), "why": reason})
+
+
+def _leave_out_enclosing(variables: Variables, live_map: LiveMap, values: Dict[Slot, Any], skipped: Skipped) -> None:
+    """Leave out the variables of an enclosing function: the main loop's own function cannot bind them."""
+    for name, value in variables.locals.items():
+        if ("local", "", name) in values and name not in variables.writable:
+            del values["local", "", name]
+            if id(value) not in live_map.key_of and not isinstance(value, _NEVER_CHANGE):
+                skipped.append({"name": name, "why": "it belongs to an enclosing function"})
+
+
+def _weights(module: Any) -> Dict[str, Any]:
+    return {
+        name: tensor
+        for name, tensor in live_objects.persistent_tensors(module).items()
+        if str(tensor.dtype) in safetensors_file.DTYPES and str(tensor.layout) == "torch.strided"
+    }
+
+
+def _module_state(module: Any, weights: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what the weights of *module* do not say."""
+    parameters = dict(module.named_parameters())
+    return {
+        "training": {name: part.training for name, part in module.named_modules()},
+        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
+        # a script that accumulates gradients over several passes needs them
+        "grad": {name: parameter.grad for name, parameter in parameters.items()},
+        "tensors": {
+            name: tensor.detach() for name, tensor in live_objects.tensors(module).items() if name not in weights
+        },
+    }

@@ -1,0 +1,172 @@
+"""Run a script as ``__main__`` under the harness, and tell how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.machinery
+import os
+import sys
+import traceback
+import types
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import mainloop
+from .session import RestoreFailed, Session, StopTraining
+from .tensorboard import Journal
+from .wire import Message, Wire
+
+_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_SCHEMA_VERSION = 1
+_INTERRUPTED = 130
+
+
+class NoMainLoop(Exception):
+    """No loop of the script steps, trains, updates or back-propagates."""
+
+
+class _Run:
+    """One script under the harness."""
+
+    def __init__(self, wire_fd: int, script: str, tensorboard: Optional[str]) -> None:
+        self.script = os.path.abspath(script)
+        self.journal = Journal(tensorboard)
+        self.wire = Wire(wire_fd, self._receive)
+        self.session: Optional[Session] = None
+        self._early: List[Message] = []
+
+    def _receive(self, command: Message) -> None:
+        if self.session is None:
+            self._early.append(command)
+        else:
+            self.session.receive(command)
+
+    def prepare(self) -> types.CodeType:
+        """Read and instrument the script.
+
+        Raises:
+            NoMainLoop: It has none.
+            OSError: It cannot be read.
+            SyntaxError: It is not Python.
+        """
+        with open(self.script, "rb") as file:
+            instrumented = mainloop.instrument(file.read(), self.script)
+        if instrumented is None:
+            raise NoMainLoop(
+                f"no loop in {self.script} calls step, train, update, backward, train_step or learn; "
+                "the harness resumes, pauses and stops a script at the passes of such a loop"
+            )
+        loop = instrumented.loop
+        self.session = Session(
+            self.wire,
+            self.journal,
+            script=self.script,
+            writable=instrumented.writable,
+            is_async=loop.kind == "async for",
+        )
+        self.journal.connect(lambda: self.session.position if self.session else 0, self.wire.send)
+        hello: Message = {"type": "hello", "schema_version": _SCHEMA_VERSION, "pid": os.getpid()}
+        hello.update(python=sys.executable, script=self.script, main_loop={"line": loop.line, "scope": loop.scope})
+        self.wire.send(hello)
+        self.wire.start()
+        return instrumented.code
+
+    def execute(self, code: types.CodeType) -> None:
+        """Run the script in a fresh ``__main__`` module."""
+        assert self.session is not None
+        main = types.ModuleType("__main__")
+        names: Dict[str, Any] = vars(main)
+        names.update(__file__=self.script, __cached__=None, __builtins__=__builtins__)
+        names["__loader__"] = importlib.machinery.SourceFileLoader("__main__", self.script)
+        names["__arena_loop__"] = self.session.iterate
+        names["__arena_boundary__"] = self.session.boundary
+        names["__arena_exhausted__"] = self.session.exhausted
+        names["__arena_ended__"] = self.session.ended
+        sys.modules["__main__"] = main
+        self.journal.install()
+        exec(code, names)
+
+    def finish(self, message: Message) -> None:
+        """Send the last *message* after all that was logged."""
+        self.journal.flush_writers()
+        self.wire.finish(*self.journal.take(), message)
+
+    def bye(self, outcome: str) -> None:
+        """Say how the script ended: ``completed`` or ``stopped``."""
+        assert self.session is not None
+        place = {"boundary": self.session.position, "step": self.session.step()}
+        self.finish({"type": "bye", "outcome": outcome, **place})
+
+
+def main(argv: List[str]) -> Any:
+    """Run the harness and return the process's exit code: an integer, or what the script gave ``sys.exit``."""
+    options, script = _parse(argv)
+    run = _Run(options.fd, script[0], options.tensorboard)
+    sys.argv = script
+    sys.path.insert(0, os.path.dirname(run.script))
+    try:
+        code = run.prepare()
+    except NoMainLoop as exc:
+        return _fail(run, exc, 2)
+    except (OSError, SyntaxError, ValueError) as exc:
+        return _fail(run, exc, 1)
+    try:
+        run.execute(code)
+    except StopTraining:
+        run.bye("stopped")
+        return 0
+    except SystemExit as exc:
+        if exc.code not in (None, 0):
+            run.finish(_error(run, exc, f"the script exited with {exc.code!r}", exc.__traceback__))
+        else:
+            run.bye("completed")
+        return exc.code
+    except KeyboardInterrupt as exc:
+        return _fail(run, exc, _INTERRUPTED)
+    except RestoreFailed as exc:
+        return _fail(run, exc, 3)
+    except BaseException as exc:  # noqa: BLE001 - whatever the script raises ends here, as it does in Python itself
+        return _fail(run, exc, 1)
+    run.bye("completed")
+    return 0
+
+
+def _parse(argv: List[str]) -> Tuple[argparse.Namespace, List[str]]:
+    parser = argparse.ArgumentParser(prog="harness", usage="harness --fd N --attempt A [--tensorboard DIR] -- SCRIPT …")
+    parser.add_argument("--fd", type=int, required=True, help="the socket to the run")
+    parser.add_argument("--attempt", type=int, required=True, help="which attempt of its run this is")
+    parser.add_argument("--tensorboard", default=None, help="where event files are to lie")
+    split = argv.index("--") if "--" in argv else len(argv)
+    if not argv[split + 1 :]:
+        parser.error("no script after --")
+    return parser.parse_args(argv[:split]), argv[split + 1 :]
+
+
+def _fail(run: _Run, exc: BaseException, exit_code: int) -> int:
+    """Print the traceback as Python would, tell the run, and return *exit_code*."""
+    shown = _without_harness(exc.__traceback__)
+    exc.__traceback__ = shown
+    if isinstance(exc, NoMainLoop):
+        print(f"NoMainLoop: {exc}", file=sys.stderr)
+    else:
+        sys.excepthook(type(exc), exc, shown)
+    run.finish(_error(run, exc, str(exc), shown))
+    return exit_code
+
+
+def _error(run: _Run, exc: BaseException, message: str, trace: Optional[types.TracebackType]) -> Message:
+    lines = [entry.lineno for entry in traceback.extract_tb(trace) if entry.filename == run.script]
+    if isinstance(exc, SyntaxError) and not lines:
+        lines = [exc.lineno]
+    text = "".join(traceback.format_exception(type(exc), exc, _without_harness(trace)))
+    told: Message = {"type": "error", "class": type(exc).__name__, "message": message, "traceback": text}
+    return {**told, "line": lines[-1] if lines else None}
+
+
+def _without_harness(trace: Optional[types.TracebackType]) -> Optional[types.TracebackType]:
+    """Return *trace* without the frames of this package: the script's author has not written them."""
+    if trace is None:
+        return None
+    rest = _without_harness(trace.tb_next)
+    if trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        return rest
+    return types.TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)

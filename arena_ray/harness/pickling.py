@@ -1,0 +1,261 @@
+"""Pickle the script's variables around its live objects, and unpickle them around the live objects of a new process.
+
+Live objects (see live.py) go into the pickle by their keys. Functions and classes of the script go by their names, and
+a function that has none goes with its code (cloudpickle) but with the live module's globals. Tensors that share memory
+go with one copy of it, so that they share memory afterwards too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import io
+import pickle
+import sys
+import types
+from typing import IO, Any, Dict, List, Optional, Tuple, Type
+
+from . import live as live_objects
+from .live import MISSING, LiveMap, Path, Variables
+
+_DENSE_DEVICES = ("cpu", "cuda")
+
+
+class CheckpointMismatch(Exception):
+    """The checkpoint does not fit the script, its flags or its environment."""
+
+
+class Builder:
+    """Stands for a method of :class:`Unpickler` that builds an object while it is read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self) -> None:
+        """Satisfy pickle, which takes only callables as builders."""
+
+
+_OWN, _LEAF, _STORAGE, _TENSOR = map(Builder, ("own", "leaf", "storage", "tensor"))
+
+
+class _Storage:
+    """The memory of one or more tensors."""
+
+    def __init__(self, untyped: Any) -> None:
+        self.untyped = untyped
+
+
+class _Reductions:
+    """What our picklers do differently; mixed into cloudpickle's or, where that is missing, pickle's."""
+
+    live_map: LiveMap
+    main_names: Dict[str, Any]
+    notes: List[str]
+
+    def prepare(self, live_map: LiveMap) -> None:
+        self.live_map = live_map
+        self.main_names = vars(sys.modules["__main__"])
+        self.notes = []
+        self._torch = live_objects.torch_if_used()
+        self._storages: Dict[int, _Storage] = {}
+        seeded = getattr(self, "globals_ref", None)
+        if seeded is not None:  # cloudpickle: functions keep the script's live globals
+            seeded[id(self.main_names)] = self.main_names
+
+    def persistent_id(self, obj: Any) -> Optional[Tuple[str, ...]]:
+        if isinstance(obj, (type, types.FunctionType)):
+            home = getattr(obj, "__module__", None) or ""
+            if _named(sys.modules.get(home), obj.__qualname__) is obj:
+                return ("main", obj.__qualname__) if home == "__main__" else None
+        elif isinstance(obj, types.ModuleType):
+            return ("main module",) if vars(obj) is self.main_names else ("module", obj.__name__)
+        elif type(obj) is Builder:
+            return ("builder", obj.name)
+        elif obj is self.main_names:
+            return ("main globals",)
+        key = self.live_map.key_of.get(id(obj))
+        if key is None or self.live_map.by_key[key].kind in ("own", "leaf"):
+            return None
+        return ("live", key)
+
+    def reducer_override(self, obj: Any) -> Any:
+        key = self.live_map.key_of.get(id(obj))
+        if key is not None:
+            return self._reduce_live(key, obj)
+        torch = self._torch
+        if torch is not None and type(obj) is torch.Tensor and _is_dense(torch, obj):
+            return self._reduce_tensor(obj)
+        if type(obj) is _Storage:
+            memory = obj.untyped.cpu()
+            return _STORAGE, (ctypes.string_at(memory.data_ptr(), memory.nbytes()), str(obj.untyped.device))
+        if any(cls.__name__ == "EzPickle" for cls in type(obj).__mro__):
+            note = f"{live_objects.class_name(obj)} keeps only its constructor arguments: it starts anew after a restore"
+            self.notes.append(note)
+        theirs = getattr(super(), "reducer_override", None)
+        reduced = theirs(obj) if theirs else NotImplemented
+        if isinstance(obj, types.FunctionType) and obj.__globals__ is self.main_names:
+            return _without_globals(reduced)
+        return reduced
+
+    def _reduce_live(self, key: str, obj: Any) -> Any:
+        if self.live_map.by_key[key].kind == "own":
+            return _OWN, (key, type(obj))
+        is_parameter = isinstance(obj, self._torch.nn.Parameter)
+        return _LEAF, (key, obj.detach(), obj.grad, is_parameter)
+
+    def _reduce_tensor(self, tensor: Any) -> Any:
+        untyped = tensor.untyped_storage()
+        storage = self._storages.setdefault(untyped._cdata, _Storage(untyped))
+        place = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        return _TENSOR, (storage, str(tensor.dtype), *place, tensor.requires_grad)
+
+
+def make_pickler(file: Any, live_map: LiveMap) -> Any:
+    """Return a pickler that writes to *file*; its ``notes`` say what it could not capture without failing."""
+    try:
+        import cloudpickle  # the script's own: gymnasium needs it
+    except ImportError:
+        parent: Type[pickle.Pickler] = pickle.Pickler
+    else:
+        parent = cloudpickle.Pickler
+    pickler = type("Pickler", (_Reductions, parent), {})(file, protocol=pickle.HIGHEST_PROTOCOL)
+    pickler.prepare(live_map)
+    return pickler
+
+
+class Nowhere(io.RawIOBase):
+    """A file that forgets, for finding out what can be pickled."""
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take *data* and forget it."""
+        return memoryview(data).nbytes
+
+
+class Unpickler(pickle.Unpickler):
+    """Reads the variables; touches no live object, but for those it returns notes what is to be put into them.
+
+    Args:
+        file: Where the pickle is read from.
+        table: By key, the kind, class name and paths of each object that was live when the checkpoint was written.
+        variables: The variables of this process.
+    """
+
+    def __init__(self, file: IO[bytes], table: Dict[str, Tuple[str, str, List[Path]]], variables: Variables) -> None:
+        super().__init__(file)
+        self._table = table
+        self._variables = variables
+        self._found: Dict[str, Any] = {}
+        self._claimed: Dict[int, str] = {}
+        self._torch = live_objects.torch_if_used()
+        self.leaves: List[Tuple[Any, Any, Any]] = []
+
+    def require(self, key: str) -> Any:
+        """Return the live object of *key*.
+
+        Raises:
+            CheckpointMismatch: The script has made no such object by its first boundary.
+        """
+        found = self.get(key)
+        if found is MISSING:
+            name = self._table[key][1]
+            raise CheckpointMismatch(f"the checkpoint has a {name} at {key!r}, which this script has not made")
+        return found
+
+    def get(self, key: str) -> Any:
+        """Return the live object of *key* or :data:`MISSING`; no object serves two keys."""
+        if key not in self._found:
+            self._found[key] = self._look_up(key)
+        return self._found[key]
+
+    def _look_up(self, key: str) -> Any:
+        _, name, paths = self._table[key]
+        for path in paths:
+            value = live_objects.follow(path, self._variables)
+            if value is MISSING or live_objects.class_name(value) != name:
+                continue
+            if self._claimed.setdefault(id(value), key) == key:
+                return value
+        return MISSING
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Return what the pickler named *pid*."""
+        kind = pid[0]
+        main = sys.modules["__main__"]
+        if kind == "live":
+            return self.require(pid[1])
+        if kind == "builder":
+            return getattr(self, "_build_" + pid[1])
+        if kind == "module":
+            return importlib.import_module(pid[1])
+        if kind in ("main module", "main globals"):
+            return main if kind == "main module" else vars(main)
+        found = _named(main, pid[1])
+        if found is MISSING:
+            raise CheckpointMismatch(f"the checkpoint needs {pid[1]!r}, which this script does not define")
+        return found
+
+    def _build_own(self, key: str, cls: Any) -> Any:
+        found = self.get(key)
+        if found is MISSING:
+            found = self._found[key] = cls.__new__(cls)
+        return found
+
+    def _build_leaf(self, key: str, data: Any, grad: Any, is_parameter: bool) -> Any:
+        found = self.get(key)
+        if found is MISSING or found.shape != data.shape:
+            found = self._torch.nn.Parameter(data) if is_parameter else data.clone().requires_grad_()
+            self._found[key] = found
+            found.grad = grad
+        else:
+            self.leaves.append((found, data, grad))
+        return found
+
+    def _build_storage(self, memory: bytes, device: str) -> Any:
+        torch = self._torch
+        place = device if not device.startswith("cuda") or torch.cuda.is_available() else "cpu"
+        data = torch.empty(len(memory), dtype=torch.uint8, device=place)
+        if memory:
+            data.copy_(torch.frombuffer(bytearray(memory), dtype=torch.uint8))
+        return data.untyped_storage()
+
+    def _build_tensor(
+        self, storage: Any, dtype: str, offset: int, shape: Any, stride: Any, requires_grad: bool
+    ) -> Any:
+        kind = getattr(self._torch, dtype.split(".")[1])
+        tensor = self._torch.empty(0, dtype=kind, device=storage.device).set_(storage, offset, shape, stride)
+        return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _named(module: Any, qualname: str) -> Any:
+    """Return what *qualname* names in *module*, or :data:`MISSING`."""
+    found = module
+    for piece in qualname.split("."):
+        found = getattr(found, piece, MISSING)
+    return found
+
+
+def _is_dense(torch: Any, tensor: Any) -> bool:
+    return (
+        tensor.layout is torch.strided
+        and tensor.device.type in _DENSE_DEVICES
+        and not (tensor.is_quantized or tensor.is_conj() or tensor.is_neg())
+        and not tensor.__dict__
+        and hasattr(tensor, "untyped_storage")
+    )
+
+
+def _without_globals(reduced: Any) -> Any:
+    """Return cloudpickle's reduction of a function without copies of the globals that it names.
+
+    The script's live globals are there already. Without this, a variable that cannot be pickled would take with it
+    every object that holds a function which only mentions it.
+    """
+    if isinstance(reduced, tuple) and len(reduced) > 2 and isinstance(reduced[2], tuple) and len(reduced[2]) == 2:
+        slots = reduced[2][1]
+        if isinstance(slots, dict) and "__globals__" in slots:
+            slots["__globals__"] = {}
+    return reduced

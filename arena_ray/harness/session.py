@@ -1,0 +1,259 @@
+"""The conversation at the boundary: count passes, hold, obey the commands that came down, tell what happened."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import time
+from collections import deque
+from time import monotonic
+from typing import Any, Deque, Dict, Iterator, List, Optional
+
+from . import capture, checkpoint, restore
+from . import live as live_objects
+from .live import LiveMap, Variables
+from .tensorboard import Journal
+from .wire import Message, Wire
+
+_TELL_EVERY_S = 0.2
+
+
+class StopTraining(BaseException):
+    """The peer wants the script to end here: not an Exception, so that the script's handlers let it pass."""
+
+
+class RestoreFailed(BaseException):
+    """The state could not be put back; the script must not train on without it."""
+
+
+class Restored(Dict[str, Any]):
+    """Local variables for the loop to bind. *end* says how the loop was over: ``exhausted``, ``left``, or not."""
+
+    end: Optional[str] = None
+
+
+class Session:
+    """What the instrumented script calls. One a process.
+
+    Args:
+        wire: Where messages go.
+        journal: What the script logged, and its TensorBoard writers.
+        script: Absolute path of the script.
+        writable: The local names that a restore may bind; None for a loop at module level.
+        is_async: The loop is ``async for``, whose iterator cannot be moved.
+    """
+
+    def __init__(
+        self, wire: Wire, journal: Journal, *, script: str, writable: Optional[List[str]], is_async: bool = False
+    ) -> None:
+        self._wire = wire
+        self._journal = journal
+        self._script = script
+        self._writable = writable
+        self._is_async = is_async
+        self._commands: Deque[Message] = deque()
+        self._wake = threading.Event()
+        self._alert = False
+        self._due = 0.0
+        self._index = -1  # of the pass that is under way
+        self._is_granted = False
+        self._is_first = True
+        self._until: Optional[int] = None
+        self._iterable: Any = None
+        self._iterator: Any = None
+        self._is_exhausted = False
+        self._is_over = False
+        self._ended_checkpoint: Optional[str] = None
+        self._names: Dict[str, Any] = {}
+
+    # -- called from other threads and from outside the loop
+
+    def receive(self, command: Message) -> None:
+        """Take a command that came down; it takes effect at the next boundary."""
+        self._commands.append(command)
+        self._alert = True
+        self._wake.set()
+
+    @property
+    def position(self) -> int:
+        """The boundary that the script is at, or passed last."""
+        return max(self._index, 0) + (1 if self._is_over and self._index >= 0 else 0)
+
+    def step(self) -> int:
+        """Return the script's step as it was when somebody last asked."""
+        found = live_objects.step_in(self._names)
+        return self.position if found is None else found
+
+    # -- called by the instrumented script
+
+    def iterate(self, iterable: Any) -> Iterator[Any]:
+        """Return the iterator of the main loop; the loop runs over it directly, which costs nothing a pass."""
+        self._iterable, self._iterator = iterable, iter(iterable)
+        self._is_exhausted = False
+        return self._iterator
+
+    def boundary(self) -> Optional[Restored]:
+        """Begin a pass. Returns the variables to bind after a restore, else None."""
+        self._index += 1
+        if self._alert or monotonic() >= self._due or (self._until is not None and self._is_reached()):
+            return self._attend(Variables(sys._getframe(1), self._writable), is_over=False)
+        return None
+
+    def exhausted(self) -> None:
+        """Note that the loop ended by its own condition, not by ``break``."""
+        self._is_exhausted = True
+
+    def ended(self) -> Optional[Restored]:
+        """Hold after the main loop."""
+        self._is_over = True
+        variables = Variables(sys._getframe(1), self._writable)
+        if self._ended_checkpoint is not None:
+            # the loop's condition was evaluated once more on the way here and may have changed something
+            path, self._ended_checkpoint = self._ended_checkpoint, None
+            found = Restored(restore.restore(path, variables, advance=lambda: None))
+            variables.locals.update(found)
+            self._attend(variables, is_over=True)
+            return found
+        return self._attend(variables, is_over=True)
+
+    # -- holding
+
+    def _is_reached(self) -> bool:
+        frame = sys._getframe(2)
+        step = live_objects.step_in(frame.f_locals)
+        if step is None:
+            step = live_objects.step_in(frame.f_globals)
+        return (self._index if step is None else step) >= (self._until or 0)
+
+    def _attend(self, variables: Variables, *, is_over: bool) -> Optional[Restored]:
+        """Obey what came down, hold if there is no grant, and tell where the script is."""
+        restored: Optional[Restored] = None
+        if is_over:
+            self._obey_all(variables, None)
+            self._is_granted = False  # what was granted before was for the loop
+        told = False
+        while True:
+            has_news = bool(self._commands)
+            restored = self._obey_all(variables, restored)
+            step = variables.step(self.position)
+            if self._is_granted and (self._until is None or step < self._until):
+                break
+            if not told or has_news:
+                self._is_granted = False
+                self._tell(step, held=True)
+                told = True
+            self._wake.wait()
+            self._wake.clear()
+        self._is_first = False
+        self._names = variables.locals if variables.locals else variables.globals
+        if not told and monotonic() >= self._due:
+            self._tell(step, held=False)
+        return restored
+
+    def _tell(self, step: int, *, held: bool) -> None:
+        place = {"boundary": self.position, "step": step, "wall_time": time.time()}
+        state = {"held": held, "ended": self._is_over}
+        self._wire.send(*self._journal.take(), {"type": "boundary", **place, **state})
+        self._due = monotonic() + _TELL_EVERY_S
+
+    def _obey_all(self, variables: Variables, restored: Optional[Restored]) -> Optional[Restored]:
+        self._alert = False  # before the queue is read: a command that comes meanwhile raises it again
+        while self._commands:
+            command = self._commands.popleft()
+            kind = command.get("type")
+            if kind == "grant":
+                self._is_granted, self._until = True, command.get("until_step")
+            elif kind == "hold":
+                self._is_granted = False
+            elif kind == "stop":
+                raise StopTraining
+            elif kind == "snapshot":
+                self._snapshot(str(command.get("path")), variables)
+            elif kind == "restore":
+                restored = self._restore(str(command.get("path")), variables)
+        return restored
+
+    # -- checkpoints
+
+    def _snapshot(self, template: str, variables: Variables) -> None:
+        began, step = monotonic(), variables.step(self.position)
+        path = template.replace("{step}", f"{step:012d}")
+        self._journal.flush_writers()
+        try:
+            meta, written = self._write_checkpoint(path, variables, step)
+        except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
+            reason = str(exc) if isinstance(exc, OSError) else f"{type(exc).__name__}: {exc}"
+            failed = {"type": "snapshot_failed", "path": path, "boundary": self.position, "reason": reason}
+            self._wire.send(*self._journal.take(), failed)
+            return
+        place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
+        saved = {"type": "snapshot_saved", "path": path, **place, **written._asdict()}
+        self._wire.send(*self._journal.take(), {**saved, "seconds": monotonic() - began})
+
+    def _write_checkpoint(self, path: str, variables: Variables, step: int) -> Any:
+        if self._is_over and self._index >= 0 and self._iterator_is_new():
+            raise RuntimeError("the script entered its main loop a second time: only the first can be resumed")
+        state = capture.take(variables, self._live_map(variables))
+        meta = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
+        meta.update(schema_version=checkpoint.SCHEMA_VERSION, ended=self._is_over, exhausted=self._is_exhausted)
+        torch = live_objects.torch_if_used()
+        meta.update(python=platform.python_version(), torch=str(torch.__version__) if torch is not None else None)
+        modules = {key: live_objects.class_name(state.live_map.by_key[key].value) for key in state.weights}
+        note = {"schema_version": checkpoint.SCHEMA_VERSION, "script": os.path.basename(self._script)}
+        note.update(modules=modules, global_step=step, boundary=self.position)
+        writer = checkpoint.Writer(path)
+        try:
+            writer.add(checkpoint.POLICY, lambda file: capture.write_weights(file, state))
+            writer.add_json(checkpoint.POLICY_NOTE, note)
+            writer.add(checkpoint.STATE, lambda file: capture.write_state(file, state))
+            meta["skipped"] = state.skipped
+            writer.add_json(checkpoint.META, meta)
+            return meta, writer.finish()
+        finally:
+            writer.discard()
+
+    def _restore(self, path: str, variables: Variables) -> Restored:
+        began = monotonic()
+        if not self._is_first or self._index != 0 or self._is_over:
+            raise RestoreFailed(f"cannot restore {path} at boundary {self.position}: only at the first boundary")
+        try:
+            meta = restore.read_meta(path)
+            found = Restored(restore.restore(path, variables, advance=lambda: self._advance(meta)))
+        except Exception as exc:
+            raise RestoreFailed(f"cannot restore {path}: {exc}") from exc
+        variables.locals.update(found)
+        self._index = meta["boundary"]
+        self._journal.resume(meta["last_step"])
+        if meta["ended"]:
+            self._index -= 1  # the loop is left from its last pass
+            self._ended_checkpoint = path
+            found.end = "exhausted" if meta["exhausted"] else "left"
+        place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
+        done = {"type": "restored", "path": path, **place, "seconds": monotonic() - began}
+        self._wire.send(*self._journal.take(), done)
+        return found
+
+    def _advance(self, meta: Dict[str, Any]) -> None:
+        """Move the loop's iterator to where it was; it yielded one value to get to boundary 0."""
+        if self._is_async:
+            raise RuntimeError("the main loop is an 'async for', whose iterator cannot be moved")
+        if self._iterator is None:
+            return
+        for passed in range(meta["boundary"] - (1 if meta["ended"] else 0)):
+            try:
+                next(self._iterator)
+            except StopIteration:
+                raise restore.CheckpointMismatch(
+                    f"the main loop has only {passed + 1} passes, the checkpoint was written at {meta['boundary']}"
+                ) from None
+        if meta["ended"] and meta["exhausted"]:
+            for _ in self._iterator:
+                pass
+
+    def _live_map(self, variables: Variables) -> LiveMap:
+        fixed = list(self._journal.writers)
+        if self._iterator is not None:
+            fixed.extend(live_objects.iterated(self._iterable, self._iterator))
+        return LiveMap(variables, script_dir=os.path.dirname(self._script), fixed=fixed)

@@ -1,0 +1,231 @@
+"""What the script logs to TensorBoard also goes to the wire, and the event files go where the run wants them.
+
+The writer classes are patched when the script imports them; nothing is imported on its behalf.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import time
+import weakref
+from time import monotonic
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from .wire import Message
+
+_TARGETS = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
+_TELL_EVERY_S = 0.2
+_EVENT_FILE = "events.out.tfevents."
+_LONGEST_WAIT_S = 5.0
+
+
+class Journal:
+    """Holds what was logged until it is sent, and knows the script's TensorBoard writers.
+
+    Args:
+        directory: Where event files are to lie, or None to leave that to the script.
+    """
+
+    def __init__(self, directory: Optional[str] = None) -> None:
+        self.last_step = -1
+        self.writers: Any = weakref.WeakSet()
+        self._directory = directory
+        self._given = 0
+        self._purge_step: Optional[int] = None
+        self._pending: List[Message] = []
+        self._due = 0.0
+        self._position: Callable[[], int] = lambda: 0
+        self._send: Callable[..., None] = lambda *messages: None
+
+    def connect(self, position: Callable[[], int], send: Callable[..., None]) -> None:
+        """Tell where the script is, and where messages go when a pass takes long."""
+        self._position, self._send = position, send
+
+    def take(self) -> List[Message]:
+        """Return the messages that were not sent yet; they count as sent."""
+        pending, self._pending = self._pending, []
+        self._due = monotonic() + _TELL_EVERY_S
+        return pending
+
+    def resume(self, last_step: int) -> None:
+        """Have TensorBoard forget what lies after *last_step*: a killed attempt had logged it."""
+        self.last_step = last_step
+        self._purge_step = last_step + 1
+        for writer in list(self.writers):
+            _reopen(writer, self._purge_step)
+
+    def flush_writers(self) -> None:
+        """Have every writer put what it has into its file."""
+        for writer in list(self.writers):
+            if getattr(writer, "all_writers", None):
+                writer.flush()
+
+    def install(self) -> None:
+        """Patch the writer classes as soon as the script imports them."""
+        sys.meta_path.insert(0, _Finder(self._patch))
+
+    def _patch(self, module: Any) -> None:
+        cls = getattr(module, "SummaryWriter", None)
+        if cls is not None:
+            cls.__init__ = self._opening(cls.__init__)
+            cls.add_scalar = self._logging(cls.add_scalar, self._add_scalar)
+            cls.add_scalars = self._logging(cls.add_scalars, self._add_scalars)
+            cls.add_text = self._logging(cls.add_text, self._add_text)
+
+    def _opening(self, original: Any) -> Any:
+        """Return an ``__init__`` that opens its files where the run wants them."""
+
+        @functools.wraps(original)
+        def opened(writer: Any, *args: Any, **kwargs: Any) -> None:
+            asked = args[0] if args else kwargs.get("log_dir") or kwargs.get("logdir")
+            if self._directory is not None and not self._is_inside(asked):
+                kwargs = {key: value for key, value in kwargs.items() if key not in ("log_dir", "logdir")}
+                args = (self._next_directory(), *args[1:])
+            if self._purge_step is not None and len(args) < 3:
+                kwargs.setdefault("purge_step", self._purge_step)
+            original(writer, *args, **kwargs)
+            self.writers.add(writer)
+
+        return opened
+
+    def _next_directory(self) -> str:
+        assert self._directory is not None
+        number, self._given = self._given, self._given + 1
+        return os.path.join(self._directory, str(number)) if number else self._directory
+
+    def _is_inside(self, asked: Any) -> bool:
+        """Return whether *asked* lies in our directory: writers open others below their own, for hyperparameters."""
+        assert self._directory is not None
+        root = os.path.join(os.path.abspath(self._directory), "")
+        return bool(asked) and os.path.abspath(str(asked)).startswith(root)
+
+    @staticmethod
+    def _logging(original: Any, record: Callable[..., None]) -> Any:
+        @functools.wraps(original)
+        def logged(writer: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(writer, *args, **kwargs)
+            record(*args, **kwargs)
+            return result
+
+        return logged
+
+    def _add_scalar(
+        self, tag: str, scalar_value: Any, global_step: Any = None, walltime: Optional[float] = None, *_: Any, **__: Any
+    ) -> None:
+        value = as_float(scalar_value)
+        if value is None:
+            return
+        step = self._note_step(global_step)
+        last = self._pending[-1] if self._pending else None
+        if last is not None and last["type"] == "step" and last["step"] == step and tag not in last["scalars"]:
+            last["scalars"][tag] = value
+            return
+        self._append("step", step, walltime, scalars={tag: value})
+
+    def _add_scalars(
+        self, main_tag: str, tag_scalar_dict: Dict[str, Any], global_step: Any = None, walltime: Any = None
+    ) -> None:
+        for tag, value in tag_scalar_dict.items():
+            self._add_scalar(f"{main_tag}/{tag}", value, global_step, walltime)
+
+    def _add_text(self, tag: str, text_string: str, global_step: Any = None, walltime: Optional[float] = None) -> None:
+        self._append("text", self._note_step(global_step), walltime, tag=tag, text=str(text_string))
+
+    def _note_step(self, global_step: Any) -> int:
+        step = 0 if global_step is None else int(global_step)
+        self.last_step = max(self.last_step, step)
+        return step
+
+    def _append(self, kind: str, step: int, walltime: Optional[float], **content: Any) -> None:
+        wall_time = time.time() if walltime is None else walltime
+        place = {"type": kind, "boundary": self._position(), "step": step}
+        self._pending.append({**place, **content, "wall_time": wall_time})
+        if monotonic() >= self._due and len(self._pending) > 1:
+            self._send(*self.take())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules that define writers by the other finders, and patches them once they are loaded."""
+
+    def __init__(self, patch: Callable[[Any], None]) -> None:
+        self._patch = patch
+
+    def find_spec(
+        self, fullname: str, path: Optional[Sequence[str]], target: Any = None
+    ) -> Optional[importlib.machinery.ModuleSpec]:
+        if fullname not in _TARGETS:
+            return None
+        for finder in sys.meta_path:
+            find_spec = getattr(finder, "find_spec", None)
+            spec = None if finder is self or find_spec is None else find_spec(fullname, path, target)
+            if spec is not None:
+                self._patch_after(spec.loader)
+                return spec  # type: ignore[no-any-return] # finders are duck-typed
+        return None
+
+    def _patch_after(self, loader: Any) -> None:
+        load = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            load(module)
+            self._patch(module)
+
+        loader.exec_module = exec_module  # of this loader alone: each module has its own
+
+
+def as_float(value: Any) -> Optional[float]:
+    """Return *value* as the number that a writer would log, or None where it is none.
+
+    It may be a number, an array of one element, or a tensor in the middle of a graph.
+    """
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().reshape(-1)[0].item()
+        elif hasattr(value, "reshape"):
+            value = value.reshape(-1)[0]
+        return float(value)
+    except (IndexError, TypeError, ValueError):
+        return None
+
+
+def _reopen(writer: Any, purge_step: int) -> None:
+    """Go on in a new event file that begins with the order to forget everything from *purge_step* on."""
+    if getattr(writer, "all_writers", None):
+        preamble = _path_of(writer)
+        writer.close()
+        directory = str(getattr(writer, "log_dir", None) or getattr(writer, "logdir", ""))
+        others = [name for name in _event_files(directory) if os.path.join(directory, name) != preamble]
+        if preamble is not None and others:
+            os.unlink(preamble)  # what a script logs before its main loop lies in the first attempt's file
+        _wait_until_after(others)
+        writer.purge_step = purge_step
+        writer._get_file_writer()
+    writer.purge_step = None if writer.file_writer is not None else purge_step
+
+
+def _path_of(writer: Any) -> Optional[str]:
+    event_writer = getattr(writer.file_writer, "event_writer", None)
+    event_writer = getattr(event_writer, "_ev_writer", event_writer)
+    path = getattr(event_writer, "_file_name", None)
+    return None if path is None else str(path)
+
+
+def _event_files(directory: str) -> List[str]:
+    if not os.path.isdir(directory):
+        return []
+    return sorted(name for name in os.listdir(directory) if name.startswith(_EVENT_FILE))
+
+
+def _wait_until_after(names: List[str]) -> None:
+    """Wait until a new event file comes after *names*: TensorBoard reads them by name, which begins with the second."""
+    newest = 0
+    for name in names:
+        second = name[len(_EVENT_FILE) :].split(".")[0]
+        newest = max(newest, int(second) if second.isdigit() else 0)
+    until = monotonic() + _LONGEST_WAIT_S
+    while int(time.time()) <= newest and monotonic() < until:
+        time.sleep(0.02)

@@ -1,0 +1,178 @@
+"""What goes over HTTP between gateway and client, and the file by which one finds the other.
+
+Base path ``/api/v1``; every request carries ``Authorization: Bearer TOKEN``. An error is ``{"error": ErrorBody}``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from pydantic import Field, ValidationError
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from arena_ray.model.errors import NotFound
+from arena_ray.model.events import LogPage as ArchivedPage
+from arena_ray.model.events import MetricPoint
+from arena_ray.model.records import Measure, Record, Run
+
+BASE_PATH = "/api/v1"
+REQUEST_ID_HEADER = "Arena-Request-Id"
+"""Same value, same request: the gateway answers a repeated one without doing it twice."""
+
+
+class SubmitRequest(Record):
+    """Body of ``POST /experiments``: a prepared submission, as JSON."""
+
+    submission: dict[str, Any]
+    force_new: bool = False
+
+
+class SubmitReply(Record):
+    """The run that trains the submission; ``created`` is false where an unfinished one goes on."""
+
+    run: Run
+    created: bool
+
+
+class Health(Record):
+    """That the gateway answers, and who it is."""
+
+    status: str
+    version: str
+    home: str
+    pid: int
+
+
+class Node(Record):
+    """One node of the Ray cluster, with what it has and what is free."""
+
+    node_id: str
+    address: str
+    is_alive: bool
+    is_head: bool
+    cpu: float
+    gpu: float
+    memory_gib: float
+    cpu_free: float
+    gpu_free: float
+
+
+class Cluster(Record):
+    """The Ray cluster behind the gateway."""
+
+    ray_address: str
+    nodes: list[Node]
+
+
+class StopRequest(Record):
+    """Body of ``POST /runs/{run}/stop``; ``now`` ends the process instead of waiting for its next boundary."""
+
+    now: bool = False
+
+
+class MoveReply(Record):
+    """The run after a stop, pause or resume was accepted; ``lost`` names the work that ``now`` gave up."""
+
+    run: Run
+    lost: str | None = None
+
+
+class MetricSeries(Record):
+    """One tag over time; a point is ``[global_step, value, wall_time]``, NaN is null."""
+
+    tag: str
+    points: list[tuple[int, Measure, float]]
+
+
+class LogLine(TypedDict):
+    """One line that the script printed; ``seq`` grows within its attempt, with gaps where it told other things."""
+
+    seq: int
+    attempt: int
+    stream: str
+    text: str
+    wall_time: float
+
+
+class LogPage(Record):
+    """Lines of a log, and the ``after`` of the next page."""
+
+    lines: list[LogLine]
+    next_after: int
+
+
+class ErrorBody(Record):
+    """An error: the name of its class in ``arena_ray.model.errors`` and what it says."""
+
+    type: str
+    message: str
+
+
+class ErrorReply(Record):
+    """Body of every answer that is not a success."""
+
+    error: ErrorBody
+
+
+class GatewayAddress(Record):
+    """Where a gateway listens and the token that it asks for. Whoever can read it can start processes."""
+
+    url: str
+    token: str = Field(repr=False)
+    pid: int
+    ray_address: str
+    home: str
+    started_at: datetime
+
+
+def get_gateway(path: Path) -> GatewayAddress | None:
+    """Return the address stored at *path*, or None where there is none that can be read."""
+    with suppress(OSError, ValidationError):
+        return GatewayAddress.model_validate_json(path.read_bytes())
+    return None
+
+
+def write_gateway(path: Path, address: GatewayAddress) -> None:
+    """Store *address* at *path*, readable by its owner only; readers see the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # NamedTemporaryFile creates with mode 0600, so the token is never readable by others, not even for a moment.
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(address.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
+
+
+def series_by_tag(
+    points: Iterable[MetricPoint], *, tag: str | None = None, last: int | None = None
+) -> list[MetricSeries]:
+    """Group *points* into one series a tag, sorted by tag, each in the order in which it came.
+
+    Args:
+        points: Points of one run.
+        tag: Only this one.
+        last: Only so many points of each, at least 1, the newest.
+
+    Raises:
+        NotFound: There are points, but none with this *tag*.
+    """
+    series: dict[str, list[tuple[int, float, float]]] = {}
+    for point in points:
+        series.setdefault(point.tag, []).append((point.global_step, point.value, point.wall_time))
+    if tag is not None and series:
+        if tag not in series:
+            raise NotFound("metric", tag, known=series)
+        series = {tag: series[tag]}
+    start = 0 if last is None else -last
+    return [MetricSeries(tag=name, points=series[name][start:]) for name in sorted(series)]
+
+
+def log_page(page: ArchivedPage) -> LogPage:
+    """Return a page of the archive as it goes over HTTP."""
+    return LogPage.model_validate({"lines": list(page.lines), "next_after": page.next_after})

@@ -1,0 +1,309 @@
+"""The orchestrator itself, without Ray: the one place that changes the registry.
+
+The actor around it is a thin shell; so everything here can be tested in one process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from arena_ray.model.errors import IllegalTransition, StaleAttempt
+from arena_ray.model.events import Batch, CheckpointSaved, MetricPoint
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Attempt, Run
+from arena_ray.model.settings import Settings
+from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, Intent, RunState
+from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.orchestrator.retention import expendable
+from arena_ray.registry.export import export_runs
+from arena_ray.registry.store import Store
+from arena_ray.runner import preflight
+from arena_ray.runner.checkpoint_files import remove_checkpoint_files
+from arena_ray.runner.environment import check_environment
+from arena_ray.runner.preflight import Submission
+from arena_ray.runner.protocol import Runner
+from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
+from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
+from arena_ray.telemetry.hub import Hub
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_REQUESTS = 1024
+_TARGETS = {
+    AttemptOutcome.COMPLETED: RunState.COMPLETED,
+    AttemptOutcome.FAILED: RunState.FAILED,
+    AttemptOutcome.STOPPED: RunState.STOPPED,
+    AttemptOutcome.PAUSED: RunState.PAUSED,
+}
+_REASONS = {AttemptOutcome.STOPPED: "stopped by the user", AttemptOutcome.PAUSED: "paused by the user"}
+
+
+class Drivers(Protocol):
+    """Where experiment drivers come from."""
+
+    def ensure(self, experiment_id: str) -> None:
+        """See to it that the experiment has a living driver. Called often; cheap where there is one."""
+        ...
+
+
+class Orchestrator:
+    """Takes orders from people and reports from runs, and keeps the registry. Thread-safe."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        settings: Settings,
+        store: Store,
+        hub: Hub,
+        runners: Mapping[str, Runner],
+        drivers: Drivers,
+        capacity: Callable[[], Sequence[NodeCapacity]],
+    ) -> None:
+        self._workspace = workspace
+        self._settings = settings
+        self._bundles = BundleStore(workspace.bundles)
+        self._store = store
+        self._hub = hub
+        self._runners = runners
+        self._drivers = drivers
+        self._capacity = capacity
+        self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+        self._submit_lock = threading.Lock()
+        self._answers: OrderedDict[str, tuple[Run, bool]] = OrderedDict()
+        self._begun: dict[str, Attempt] = {}
+
+    # People
+
+    def start_run(
+        self, submission: Submission, *, force_new: bool = False, request_id: str | None = None
+    ) -> tuple[Run, bool]:
+        """Check *submission* and queue a run of it, or return the unfinished one that it goes on with.
+
+        Raises:
+            SpecError: What was submitted cannot be run; nothing was recorded.
+            InfeasibleResources: No node could ever take it; nothing was recorded.
+        """
+        with self._submit_lock:
+            if request_id and request_id in self._answers:
+                return self._answers[request_id]
+            submission = preflight.recheck(submission, runners=self._runners)
+            spec, report = submission.spec, submission.report
+            require_feasible(spec.resources, self._capacity())
+            check_environment(
+                spec.env_id,
+                interpreter=self._runners[spec.runner].interpreter(),
+                script_registers=report.registers_environments,
+                imports=report.imports,
+            )
+            self._bundles.keep(submission.bundle)
+            run, created = self._store.submit(
+                spec,
+                flags=submission.flags,
+                script=spec.script,
+                bundle=submission.bundle.digest(),
+                force_new=force_new,
+            )
+            if request_id:
+                self._answers[request_id] = (run, created)
+                while len(self._answers) > REMEMBERED_REQUESTS:
+                    self._answers.popitem(last=False)
+        self._drivers.ensure(run.experiment_id)
+        return run, created
+
+    def stop(self, key: str, *, now: bool = False) -> tuple[Run, str | None]:
+        """Ask for the end of a run: at its next boundary, after a last snapshot, or at once.
+
+        Returns:
+            The run, and with *now* the work that is given up.
+
+        Raises:
+            NotFound: There is no such run.
+            IllegalTransition: The run has ended already.
+        """
+        run = self._store.require_run(key)
+        with self._locks[run.run_id]:
+            run = self._store.require_run(run.run_id)
+            if run.state in (RunState.QUEUED, RunState.PAUSED):
+                run = self._store.move_run(run.run_id, RunState.STOPPED, reason=_REASONS[AttemptOutcome.STOPPED])
+                return run, None
+            run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
+        return run, self._work_at_risk(run) if now else None
+
+    def _work_at_risk(self, run: Run) -> str:
+        checkpoints = self._store.list_checkpoints(run.run_id)
+        kept = checkpoints[0].global_step if checkpoints else 0
+        return f"steps {kept} to {run.global_step} of {run.name}: they lie after its last checkpoint"
+
+    def pause(self, key: str) -> Run:
+        """Ask a run to take a snapshot and give its resources back.
+
+        Raises:
+            NotFound: There is no such run.
+            IllegalTransition: The run has ended or is paused already.
+        """
+        run = self._store.require_run(key)
+        with self._locks[run.run_id]:
+            run = self._store.require_run(run.run_id)
+            if run.state is RunState.QUEUED:
+                return self._store.move_run(run.run_id, RunState.PAUSED, reason=_REASONS[AttemptOutcome.PAUSED])
+            return self._store.request(run.run_id, Intent.PAUSE)
+
+    def resume(self, key: str) -> Run:
+        """Queue a paused run again; where a pause has not taken effect yet, take it back.
+
+        Raises:
+            NotFound: There is no such run.
+            IllegalTransition: The run is neither paused nor about to be.
+        """
+        run = self._store.require_run(key)
+        with self._locks[run.run_id]:
+            run = self._store.require_run(run.run_id)
+            if run.intent is Intent.PAUSE and run.state in ACTIVE_STATES:
+                run = self._store.request(run.run_id, Intent.NONE)
+            elif run.state is RunState.PAUSED:
+                run = self._store.move_run(run.run_id, RunState.QUEUED)
+            else:
+                raise IllegalTransition(run.name, state=run.state, target="resumed", allowed=["stopped", "paused"])
+        self._drivers.ensure(run.experiment_id)
+        return run
+
+    # Runs
+
+    def assignment(self, run_id: str) -> Assignment:
+        """Return what the run's actor needs to start it."""
+        run = self._store.require_run(run_id)
+        revision = self._store.get_revision(run.revision_id)
+        if revision is None:
+            raise LookupError(f"run {run.name} has lost its revision {run.revision_id}")
+        return Assignment(
+            run=run,
+            revision=revision,
+            bundle=self._bundles.load(revision.bundle),
+            checkpoints=tuple(self._store.list_checkpoints(run_id)),
+            settings=self._settings,
+            home=str(self._workspace.home),
+        )
+
+    def begin_attempt(self, run_id: str, *, node: str, resumed_from: str | None, token: str) -> Attempt:
+        """Begin the next attempt at a run; every earlier one is fenced off from now on.
+
+        Raises:
+            IllegalTransition: The run is paused or has ended.
+        """
+        with self._locks[run_id]:
+            if token not in self._begun:
+                self._begun[token] = self._store.begin_attempt(run_id, node=node, resumed_from=resumed_from)
+            return self._begun[token]
+
+    def report(self, batch: Batch) -> Acknowledgement:
+        """Take in what an attempt tells; when this returns, it is kept.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over; nothing of the batch was taken.
+            OSError: The archive cannot be written.
+        """
+        with self._locks[batch.run_id]:
+            run = self._store.require_run(batch.run_id)
+            if run.attempt != batch.attempt:
+                raise StaleAttempt(run.name, attempt=batch.attempt, current=run.attempt)
+            saved = self._hub.add(run.name, batch)
+            mean_return = self._hub.episodic_return(run.name)
+            intent = self._store.record_progress(
+                run.run_id,
+                attempt=batch.attempt,
+                boundary=batch.boundary,
+                global_step=batch.global_step,
+                episodic_return=mean_return,
+                steps_per_second=batch.steps_per_second,
+            )
+            for event, metrics_digest in saved:
+                self._register(run, batch.attempt, event, metrics_digest=metrics_digest, mean_return=mean_return)
+        return Acknowledgement(intent=intent, episodic_return=mean_return)
+
+    def _register(
+        self, run: Run, attempt: int, event: CheckpointSaved, *, metrics_digest: str, mean_return: float
+    ) -> None:
+        known = self._store.list_checkpoints(run.run_id)
+        if any(checkpoint.uri == event.uri for checkpoint in known):  # the batch was sent twice
+            return
+        self._store.add_checkpoint(
+            run.run_id,
+            attempt=attempt,
+            boundary=event.boundary,
+            global_step=event.global_step,
+            uri=event.uri,
+            digest=event.digest,
+            policy_digest=event.policy_digest,
+            metrics_digest=metrics_digest,
+            size_bytes=event.size_bytes,
+            episodic_return=mean_return,
+            is_final=event.is_final,
+        )
+        revision = self._store.get_revision(run.revision_id)
+        if revision is not None:
+            for checkpoint in expendable(self._store.list_checkpoints(run.run_id), revision.checkpoint):
+                self._store.remove_checkpoint(checkpoint.checkpoint_id, reason="retention")
+                remove_checkpoint_files(Path(checkpoint.uri))
+        export_runs(self._store, self._workspace.runs_export)
+
+    def end_attempt(self, run_id: str, *, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
+        """Record how an attempt ended.
+
+        Returns:
+            The state that the run is in now; ``queued`` means that it is to be started again.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over.
+        """
+        with self._locks[run_id]:
+            run = self._store.require_run(run_id)
+            if run.state.is_final:
+                return run.state
+            if attempt == 0:  # its actor could not even begin
+                return self._store.move_run(run_id, RunState.FAILED, reason=reason).state
+            if attempt != run.attempt:
+                raise StaleAttempt(run.name, attempt=attempt, current=run.attempt)
+            self._store.end_attempt(run_id, attempt=attempt, outcome=outcome, reason=reason)
+            target, why = self._after(run, outcome, reason)
+            run = self._store.move_run(run_id, target, attempt=attempt, reason=why)
+        if run.state.is_final:
+            self._hub.forget(run.name)
+            export_runs(self._store, self._workspace.runs_export)
+        return run.state
+
+    def _after(self, run: Run, outcome: AttemptOutcome, reason: str | None) -> tuple[RunState, str | None]:
+        if outcome is not AttemptOutcome.LOST:
+            return _TARGETS[outcome], reason or _REASONS.get(outcome)
+        if run.intent in (Intent.STOP, Intent.STOP_NOW):
+            return RunState.STOPPED, _REASONS[AttemptOutcome.STOPPED]
+        if run.intent is Intent.PAUSE:
+            return RunState.PAUSED, _REASONS[AttemptOutcome.PAUSED]
+        streak = self._store.lost_streak(run.run_id)
+        if streak >= self._settings.max_lost_attempts:
+            return RunState.FAILED, f"{streak} attempts in a row were lost without progress, the last one: {reason}"
+        return RunState.QUEUED, f"attempt {run.attempt} was lost: {reason}"
+
+    def recent_metrics(self, key: str, count: int) -> dict[str, list[MetricPoint]]:
+        """Return up to *count* newest points of each tag of a run, from memory."""
+        return self._hub.recent_metrics(self._store.require_run(key).name, count)
+
+    # Drivers
+
+    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
+        """Return the experiment's runs that are queued or under way, oldest first."""
+        experiment = self._store.get_experiment(experiment_id)
+        if experiment is None:
+            return []
+        runs = self._store.list_runs(experiment=experiment.name, states=ACTIVE_STATES)
+        return [RunToDrive(run.run_id, run.name, run.state, run.resources) for run in runs]
+
+    def ensure_drivers(self) -> None:
+        """See to it that every experiment with something to do has a living driver."""
+        for experiment_id in {run.experiment_id for run in self._store.list_runs(states=ACTIVE_STATES)}:
+            self._drivers.ensure(experiment_id)

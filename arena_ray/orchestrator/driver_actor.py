@@ -1,0 +1,66 @@
+"""Experiment drivers as Ray actors: one for each experiment at work, gone when it has nothing left to do."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from arena_ray.model.paths import Workspace, safe_name
+from arena_ray.orchestrator import cluster
+from arena_ray.scheduling.driver import ExperimentDriver
+from arena_ray.scheduling.port import NAMESPACE, RayPort
+
+
+class DriverActor:
+    """Drives one experiment's runs from a thread of its own; a new one begins where this one was."""
+
+    def __init__(self, experiment_id: str, *, home: str) -> None:
+        self._experiment_id = experiment_id
+        self._workspace = Workspace(Path(home))
+        threading.Thread(target=self._drive, name="driver", daemon=True).start()
+
+    def _drive(self) -> None:
+        # Tune brings pandas and pyarrow: only the process that drives is to carry them.
+        from arena_ray.scheduling.arena_scheduler import ArenaScheduler
+        from arena_ray.scheduling.tune_engine import TuneEngine
+
+        engine = TuneEngine.open(
+            safe_name(self._experiment_id), storage=self._workspace.tune, scheduler=ArenaScheduler()
+        )
+        ExperimentDriver(self._experiment_id, port=RayPort.find(), engine=engine).run()
+        engine.close()
+        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+
+    def __repr__(self) -> str:
+        return f"driver of {self._experiment_id}"
+
+
+def _away_from_head() -> NodeAffinitySchedulingStrategy | None:
+    for node in cluster.describe_cluster().nodes:
+        if node.is_alive and not node.is_head:
+            return NodeAffinitySchedulingStrategy(node.node_id, soft=True)
+    return None
+
+
+class RayDrivers:
+    """Where the orchestrator gets its drivers: detached actors, named after their experiment."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def ensure(self, experiment_id: str) -> None:
+        """Start the experiment's driver if it has none."""
+        options: dict[str, Any] = {
+            "name": f"driver-{experiment_id}",
+            "namespace": NAMESPACE,
+            "lifetime": "detached",
+            "get_if_exists": True,
+            "max_restarts": -1,
+            "num_cpus": 0,
+            "scheduling_strategy": _away_from_head(),
+        }
+        ray.remote(DriverActor).options(**options).remote(experiment_id, home=str(self._workspace.home))

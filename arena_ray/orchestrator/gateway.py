@@ -1,0 +1,200 @@
+"""The gateway's HTTP application: reads are answered from the registry, everything else by the orchestrator."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import ValidationError
+
+import arena_ray
+from arena_ray.model import errors
+from arena_ray.model.errors import ArenaError
+from arena_ray.model.events import MetricPoint
+from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
+from arena_ray.model.states import RunState
+from arena_ray.orchestrator.api import (
+    BASE_PATH,
+    Cluster,
+    ErrorBody,
+    ErrorReply,
+    Health,
+    LogPage,
+    MetricSeries,
+    MoveReply,
+    StopRequest,
+    SubmitReply,
+    SubmitRequest,
+    series_by_tag,
+)
+from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.runner.preflight import Submission
+
+LOG_POLL_S = 0.2
+MAX_LOG_LINES = 5000
+_STATUS: list[tuple[type[Exception], int]] = [
+    (errors.NotFound, 404),
+    (errors.SpecError, 400),
+    (errors.IllegalTransition, 409),
+    (errors.StaleAttempt, 409),
+    (errors.InfeasibleResources, 409),
+    (errors.CudaRequired, 409),
+]
+
+Call = Callable[..., Any]
+"""Calls a method of the orchestrator: its name, then its arguments."""
+
+
+class Unauthorized(Exception):
+    """The request carries no token, or another one."""
+
+
+def _reply(status: int, kind: str, message: str) -> JSONResponse:
+    body = ErrorReply(error=ErrorBody(type=kind, message=message))
+    return JSONResponse(body.model_dump(mode="json"), status_code=status)
+
+
+def _on_arena_error(_: Request, error: Exception) -> JSONResponse:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return _reply(status, type(error).__name__, str(error))
+
+
+def _on_unauthorized(_: Request, __: Exception) -> JSONResponse:
+    return _reply(401, "ArenaError", "the token is missing or wrong; it stands in gateway.json of the workspace")
+
+
+def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, cluster: Callable[[], Cluster]) -> FastAPI:
+    """Return the application.
+
+    Args:
+        call: Calls the orchestrator.
+        reader: Answers what the registry and the archives know.
+        token: What every request must carry as its bearer token.
+        home: The workspace, as ``/health`` tells it.
+        cluster: Describes the Ray cluster.
+    """
+
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
+        if given is None or not secrets.compare_digest(given.credentials.encode(), token.encode()):
+            raise Unauthorized
+
+    app = FastAPI(title="arena_ray", version=arena_ray.__version__, openapi_url=f"{BASE_PATH}/openapi.json")
+    app.add_exception_handler(ArenaError, _on_arena_error)
+    app.add_exception_handler(Unauthorized, _on_unauthorized)
+    routes = APIRouter(prefix=BASE_PATH, dependencies=[Depends(check)])
+    _add_cluster_routes(routes, home=home, cluster=cluster)
+    _add_reading_routes(routes, reader)
+    _add_steering_routes(routes, call)
+    _add_telemetry_routes(routes, call, reader)
+    app.include_router(routes)
+    return app
+
+
+def _add_cluster_routes(routes: APIRouter, *, home: str, cluster: Callable[[], Cluster]) -> None:
+    @routes.get("/health")
+    def health() -> Health:
+        """Tell that the gateway answers."""
+        return Health(status="ok", version=arena_ray.__version__, home=home, pid=os.getpid())
+
+    @routes.get("/cluster")
+    def describe_cluster() -> Cluster:
+        """Return the nodes of the Ray cluster."""
+        return cluster()
+
+
+def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
+    @routes.get("/experiments")
+    def experiments() -> list[Experiment]:
+        """Return all experiments."""
+        return reader.experiments()
+
+    @routes.get("/experiments/{name}")
+    def experiment(name: str) -> Experiment:
+        """Return one experiment by name or id."""
+        return reader.experiment(name)
+
+    @routes.get("/revisions/{revision_id}")
+    def revision(revision_id: str) -> Revision:
+        """Return one revision."""
+        return reader.revision(revision_id)
+
+    @routes.get("/runs")
+    def runs(experiment: str | None = None, state: RunState | None = None) -> list[Run]:
+        """Return runs, oldest first."""
+        return reader.runs(experiment, state)
+
+    @routes.get("/runs/{run}")
+    def run(run: str) -> Run:
+        """Return one run by id, name or unique prefix."""
+        return reader.run(run)
+
+    @routes.get("/runs/{run}/attempts")
+    def attempts(run: str) -> list[Attempt]:
+        """Return the attempts of a run."""
+        return reader.attempts(run)
+
+    @routes.get("/runs/{run}/checkpoints")
+    def checkpoints(run: str) -> list[Checkpoint]:
+        """Return the checkpoints of a run."""
+        return reader.checkpoints(run)
+
+
+def _add_steering_routes(routes: APIRouter, call: Call) -> None:
+    @routes.post("/experiments", operation_id="start_run")
+    def start_run(body: SubmitRequest, arena_request_id: Annotated[str | None, Header()] = None) -> SubmitReply:
+        """Check a submission and queue a run of it."""
+        try:
+            submission = Submission.model_validate(body.submission)
+        except ValidationError as exc:
+            raise errors.SpecError(f"not a submission: {exc}") from exc
+        run, created = call("start_run", submission, force_new=body.force_new, request_id=arena_request_id)
+        return SubmitReply(run=run, created=created)
+
+    @routes.post("/runs/{run}/stop", operation_id="stop_run")
+    def stop_run(run: str, body: StopRequest) -> MoveReply:
+        """Ask for the end of a run."""
+        stopped, lost = call("stop", run, now=body.now)
+        return MoveReply(run=stopped, lost=lost)
+
+    @routes.post("/runs/{run}/pause", operation_id="pause_run")
+    def pause_run(run: str) -> MoveReply:
+        """Ask a run to take a snapshot and give its resources back."""
+        return MoveReply(run=call("pause", run))
+
+    @routes.post("/runs/{run}/resume", operation_id="resume_run")
+    def resume_run(run: str) -> MoveReply:
+        """Queue a paused run again."""
+        return MoveReply(run=call("resume", run))
+
+
+def _add_telemetry_routes(routes: APIRouter, call: Call, reader: RegistryReader) -> None:
+    @routes.get("/runs/{run}/logs", operation_id="stream_log")
+    def stream_log(
+        run: str,
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_LOG_LINES)] = 1000,
+        wait_s: Annotated[float, Query(ge=0, le=30)] = 0.0,
+    ) -> LogPage:
+        """Return lines of a run's log; where there is none yet, wait up to ``wait_s`` for one."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            page = reader.log_page(run, after=after, limit=limit)
+            if page.lines or time.monotonic() >= deadline:
+                return page
+            time.sleep(LOG_POLL_S)
+
+    @routes.get("/runs/{run}/metrics")
+    def metrics(
+        run: str, tag: str | None = None, last: Annotated[int | None, Query(ge=1)] = None
+    ) -> list[MetricSeries]:
+        """Return the scalars of a run: the newest from memory where ``last`` is given, else all from the archive."""
+        if last is None:
+            return reader.metrics(run, tag)
+        recent: dict[str, list[MetricPoint]] = call("recent_metrics", run, last)
+        return series_by_tag([point for points in recent.values() for point in points], tag=tag)

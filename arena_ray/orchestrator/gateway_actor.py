@@ -1,0 +1,73 @@
+"""The gateway as a Ray actor: serves HTTP on the head and writes down where."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from arena_ray.model.paths import Workspace
+from arena_ray.model.settings import Settings
+from arena_ray.orchestrator import cluster
+from arena_ray.orchestrator.api import GatewayAddress, get_gateway, write_gateway
+from arena_ray.orchestrator.gateway import create_app
+from arena_ray.orchestrator.http_server import HttpServer, listen
+from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.scheduling.port import NAMESPACE, RayPort
+
+GATEWAY_NAME = "gateway"
+
+
+class GatewayActor:
+    """Serves the gateway. Restarted by Ray, it comes back under the same address and token."""
+
+    def __init__(self, *, home: str, settings: Settings) -> None:
+        workspace = Workspace(Path(home))
+        before = get_gateway(workspace.gateway)
+        token = before.token if before else secrets.token_urlsafe(32)
+        port = settings.gateway_port or (int(before.url.rsplit(":", 1)[1]) if before else 0)
+        app = create_app(
+            RayPort.find().call,
+            reader=RegistryReader(workspace),
+            token=token,
+            home=home,
+            cluster=cluster.describe_cluster,
+        )
+        self._server = HttpServer(app, listen(settings.gateway_host, port))
+        self._server.start(timeout_s=settings.start_timeout_s)
+        self._address = GatewayAddress(
+            url=self._server.url,
+            token=token,
+            pid=os.getpid(),
+            ray_address=ray.get_runtime_context().gcs_address,
+            home=home,
+            started_at=datetime.now(UTC),
+        )
+        write_gateway(workspace.gateway, self._address)
+
+    def address(self) -> GatewayAddress:
+        """Return where the gateway listens."""
+        return self._address
+
+    def __repr__(self) -> str:
+        return "gateway"
+
+
+def ensure_gateway(*, home: str, settings: Settings) -> Any:
+    """Return the handle of the cluster's gateway, started if there is none."""
+    options: dict[str, Any] = {
+        "name": GATEWAY_NAME,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "max_concurrency": 4,
+        "num_cpus": 0,
+        "resources": {cluster.HEAD_RESOURCE: 0.001},
+    }
+    return ray.remote(GatewayActor).options(**options).remote(home=home, settings=settings)

@@ -1,0 +1,82 @@
+"""The orchestrator as a Ray actor: detached, on the head, restarted by Ray, rebuilt from the registry."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from arena_ray.model.paths import Workspace
+from arena_ray.model.settings import Settings
+from arena_ray.orchestrator import cluster
+from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.orchestrator.driver_actor import RayDrivers
+from arena_ray.registry.store import Store
+from arena_ray.runner.discovery import load_runners
+from arena_ray.scheduling.port import NAMESPACE, ORCHESTRATOR_NAME
+from arena_ray.telemetry.hub import Hub
+
+KEEP_INTERVAL_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class OrchestratorActor:
+    """A thin shell around :class:`Orchestrator`."""
+
+    def __init__(self, *, home: str, settings: Settings) -> None:
+        workspace = Workspace(Path(home))
+        runners = load_runners().runners
+        timing_tags = frozenset(tag for runner in runners.values() for tag in runner.timing_tags)
+        self._home = home
+        self._core = Orchestrator(
+            workspace,
+            settings=settings,
+            store=Store.open(workspace.registry_url),
+            hub=Hub(workspace, timing_tags=timing_tags),
+            runners=runners,
+            drivers=RayDrivers(workspace),
+            capacity=cluster.capacity,
+        )
+        threading.Thread(target=self._keep, name="keeper", daemon=True).start()
+
+    def _keep(self) -> None:
+        while True:
+            try:
+                self._core.ensure_drivers()
+            except Exception:  # noqa: BLE001 - the keeper must outlive whatever goes wrong once
+                log.exception("drivers could not be looked after")
+            time.sleep(KEEP_INTERVAL_S)
+
+    def home(self) -> str:
+        """Return the workspace that this orchestrator keeps."""
+        return self._home
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a public method of :class:`Orchestrator`."""
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return getattr(self._core, method)(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return "orchestrator"
+
+
+def ensure_orchestrator(*, home: str, settings: Settings) -> Any:
+    """Return the handle of the cluster's orchestrator, started if there is none."""
+    options: dict[str, Any] = {
+        "name": ORCHESTRATOR_NAME,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "max_concurrency": 32,
+        "num_cpus": 0,
+        "resources": {cluster.HEAD_RESOURCE: 0.001},
+    }
+    return ray.remote(OrchestratorActor).options(**options).remote(home=home, settings=settings)

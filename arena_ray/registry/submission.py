@@ -1,0 +1,137 @@
+"""How a checked experiment file becomes an experiment, a revision and a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from arena_ray.model.errors import SpecError
+from arena_ray.model.naming import run_name
+from arena_ray.model.spec import ExperimentSpec, FlagValue
+from arena_ray.model.states import FINAL_STATES, Intent, RunState
+from arena_ray.registry.tables import experiments, revisions, runs
+
+_LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is to be run: the file, and what the runner made of it. ``bundle`` is the digest of the script's files."""
+
+    spec: ExperimentSpec
+    flags: Mapping[str, FlagValue]
+    script: str
+    bundle: str
+
+    def __post_init__(self) -> None:
+        if self.spec.seed > _LARGEST_SEED:
+            raise SpecError(f"'seed': {self.spec.seed} is too large for the registry; use at most {_LARGEST_SEED}")
+
+    def digest(self) -> str:
+        """Return the sha256 of what makes a revision: the spec's own digest and the script's files."""
+        return hashlib.sha256((self.spec.digest() + self.bundle).encode()).hexdigest()
+
+
+def add_submission(
+    connection: sa.Connection,
+    submission: Submission,
+    *,
+    force_new: bool,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> tuple[str, bool]:
+    """Return the id of the submission's run, and whether that was made now.
+
+    It was not if the same revision and seed has an unfinished run, and *force_new* does not ask for another.
+    """
+    experiment_id = _ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
+    revision_id = _ensure_revision(connection, submission, experiment_id=experiment_id, now=now, new_id=new_id)
+    seed = submission.spec.seed
+    if not force_new and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
+        return run_id, False
+    run_id = new_id()
+    name = run_name(submission.spec.env_id, submission.script, seed, at=now)
+    if connection.scalar(sa.select(runs.c.run_id).where(runs.c.name == name)) is not None:
+        name = run_name(submission.spec.env_id, submission.script, seed, at=now, suffix=run_id)
+    connection.execute(
+        runs.insert().values(
+            run_id=run_id,
+            name=name,
+            experiment_id=experiment_id,
+            revision_id=revision_id,
+            seed=seed,
+            state=RunState.QUEUED,
+            intent=Intent.NONE,
+            attempt=0,
+            boundary=0,
+            global_step=0,
+            created_at=now,
+        )
+    )
+    return run_id, True
+
+
+def _ensure_experiment(
+    connection: sa.Connection, spec: ExperimentSpec, *, now: datetime, new_id: Callable[[], str]
+) -> str:
+    # Where rows can be locked, the experiment's is: submissions to it come one after the other.
+    query = sa.select(experiments.c.experiment_id).where(experiments.c.name == spec.experiment).with_for_update()
+    known: str | None = connection.scalar(query)
+    if known is not None:
+        return known
+    experiment_id = new_id()
+    connection.execute(
+        experiments.insert().values(
+            experiment_id=experiment_id, name=spec.experiment, project=spec.project, created_at=now
+        )
+    )
+    return experiment_id
+
+
+def _ensure_revision(
+    connection: sa.Connection,
+    submission: Submission,
+    *,
+    experiment_id: str,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> str:
+    of_experiment = sa.select(revisions.c.revision_id, revisions.c.number).where(
+        revisions.c.experiment_id == experiment_id
+    )
+    digest = submission.digest()
+    known: str | None = connection.scalar(of_experiment.where(revisions.c.digest == digest))
+    if known is not None:
+        return known
+    latest = connection.execute(of_experiment.order_by(revisions.c.number.desc()).limit(1)).first()
+    revision_id, spec = new_id(), submission.spec.model_dump(mode="json")
+    connection.execute(
+        revisions.insert().values(
+            revision_id=revision_id,
+            experiment_id=experiment_id,
+            number=1 if latest is None else latest.number + 1,
+            parent_id=None if latest is None else latest.revision_id,
+            digest=digest,
+            script=submission.script,
+            bundle=submission.bundle,
+            flags=dict(submission.flags),
+            created_at=now,
+            **{key: spec[key] for key in ("runner", "env_id", "hyperparameters", "config", "resources", "checkpoint")},
+        )
+    )
+    return revision_id
+
+
+def _unfinished_run(connection: sa.Connection, *, revision_id: str, seed: int) -> str | None:
+    query = (
+        sa.select(runs.c.run_id)
+        .where(runs.c.revision_id == revision_id, runs.c.seed == seed, runs.c.state.not_in(list(FINAL_STATES)))
+        .order_by(runs.c.serial.desc())
+        .limit(1)
+    )
+    run_id: str | None = connection.scalar(query)
+    return run_id

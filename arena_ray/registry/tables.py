@@ -1,0 +1,186 @@
+"""The registry's tables as they are at the newest schema, and the types of their columns.
+
+A table's ``serial`` gives the order in which rows were made, which times cannot: clocks step back, and two rows
+may share a microsecond.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from arena_ray.model.states import AttemptOutcome, Intent, RunState
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """A moment. Aware in, UTC out, also where the database keeps no time zone (SQLite)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return *value* in UTC; a time without a zone is a mistake of the caller."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; the registry takes aware times only")
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the stored time, aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Measured(sa.TypeDecorator[float]):
+    """A measured number. NaN, which SQLite cannot hold and PostgreSQL sorts above all others, is kept as NULL."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        """Return *value*, or None for NaN."""
+        return None if value is None or math.isnan(value) else float(value)
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float:
+        """Return the number, NaN where none was kept."""
+        return math.nan if value is None else value
+
+
+class Word(sa.TypeDecorator[StrEnum]):
+    """A member of a ``StrEnum``, kept as its value: a new member needs no new schema."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        """Return the plain string: PostgreSQL's driver takes an enum for a type of the database."""
+        return None if value is None else self.kind(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        """Return the member."""
+        return None if value is None else self.kind(value)
+
+
+class Prose(sa.TypeDecorator[str]):
+    """Text that may hold what a process printed. Half characters and NUL, which databases refuse, are replaced."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return *value* as text that any database takes."""
+        return (
+            None
+            if value is None
+            else value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+        )
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("experiment_id", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("project", sa.String),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("revision_id", sa.String, nullable=False, unique=True),
+    sa.Column("experiment_id", sa.ForeignKey("experiments.experiment_id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("parent_id", sa.ForeignKey("revisions.revision_id")),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("runner", sa.String, nullable=False),
+    sa.Column("script", sa.String, nullable=False),
+    sa.Column("bundle", sa.String, nullable=False),
+    sa.Column("env_id", sa.String, nullable=False),
+    sa.Column("hyperparameters", sa.JSON, nullable=False),
+    sa.Column("flags", sa.JSON, nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("resources", sa.JSON, nullable=False),
+    sa.Column("checkpoint", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("experiment_id", "number"),
+    sa.UniqueConstraint("experiment_id", "digest"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("experiment_id", sa.ForeignKey("experiments.experiment_id"), nullable=False, index=True),
+    sa.Column("revision_id", sa.ForeignKey("revisions.revision_id"), nullable=False, index=True),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("state", Word(RunState), nullable=False, index=True),
+    sa.Column("intent", Word(Intent), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("boundary", sa.BigInteger, nullable=False),
+    sa.Column("global_step", sa.BigInteger, nullable=False),
+    sa.Column("episodic_return", Measured),
+    sa.Column("steps_per_second", Measured),
+    sa.Column("node", sa.String),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("started_at", UtcTime),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("reason", Prose),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey("runs.run_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("node", sa.String, nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("resumed_from", sa.String),
+    sa.Column("outcome", Word(AttemptOutcome)),
+    sa.Column("reason", Prose),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("checkpoint_id", sa.String, nullable=False, unique=True),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("boundary", sa.BigInteger, nullable=False),
+    sa.Column("global_step", sa.BigInteger, nullable=False),
+    sa.Column("uri", sa.String, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("policy_digest", sa.String, nullable=False),
+    sa.Column("metrics_digest", sa.String, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("episodic_return", Measured),
+    sa.Column("is_final", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("removed_at", UtcTime),
+    sa.Column("removed_reason", Prose),
+    sa.ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"]),
+    sa.Index("ix_checkpoints_run_id_boundary", "run_id", "boundary"),
+)

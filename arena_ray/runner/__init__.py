@@ -1,0 +1,16 @@
+"""The door for runners: what a runner describes, and what checks, starts and watches its scripts."""
+
+from arena_ray.runner.arguments import build_flags, read_arguments
+from arena_ray.runner.inspection import inspect_script
+from arena_ray.runner.protocol import Capabilities, MainLoop, Runner, ScriptArgument, ScriptReport
+
+__all__ = [
+    "Capabilities",
+    "MainLoop",
+    "Runner",
+    "ScriptArgument",
+    "ScriptReport",
+    "build_flags",
+    "inspect_script",
+    "read_arguments",
+]

@@ -1,0 +1,116 @@
+"""What a runner is: it describes a family of training scripts and never starts anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from arena_ray.model.events import EpisodeSummary, TrainingStep
+from arena_ray.model.spec import FlagValue
+
+
+@dataclass(frozen=True)
+class ScriptArgument:
+    """One flag of a script, as its source declares it."""
+
+    name: str
+    type: str
+    """Annotation, as text."""
+    default: FlagValue = None
+    """The default where the source writes it out; None where it is computed."""
+    help: str = ""
+    is_required: bool = False
+    overwritten_line: int | None = None
+    """Line at which the script replaces whatever was given; the flag has no effect then."""
+    computed_from: tuple[str, ...] = ()
+    """Names of the flags from which it is computed there."""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag is given as ``--name`` or ``--no-name``, without a value."""
+        return self.type == "bool" and not self.is_required
+
+
+@dataclass(frozen=True)
+class MainLoop:
+    """The loop at whose passes the script can be held and resumed. Lines count from 1."""
+
+    line: int
+    end_line: int
+    scope: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class ScriptReport:
+    """What can be said of a script without running it."""
+
+    main_loop: MainLoop | None
+    arguments: tuple[ScriptArgument, ...] = ()
+    requires_cuda: bool = False
+    registers_environments: bool = False
+    imports: tuple[str, ...] = ()
+    """Top-level names of the modules that it imports."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the scripts of a runner can be relied on for. The defaults promise nothing."""
+
+    resume: Literal["none", "warm", "exact"] = "none"
+    """``exact``: every script goes on bit for bit as if it had never stopped; ``warm``: it goes on."""
+    is_deterministic: bool = False
+    """Same seed, CPU, one thread: same numbers."""
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """The door for runners. The entry point in group ``arena_ray.runners`` bears the runner's name."""
+
+    @property
+    def name(self) -> str:
+        """Name in experiment files."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for people."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What holds for every script of this runner."""
+        ...
+
+    @property
+    def timing_tags(self) -> frozenset[str]:
+        """Tags whose values tell of the clock, and so differ between two equal trainings."""
+        ...
+
+    def scripts(self) -> Mapping[str, Path]:
+        """Return the shipped scripts by name."""
+        ...
+
+    def interpreter(self) -> Path:
+        """Return the Python that has what the scripts need."""
+        ...
+
+    def inspect(self, source: str, *, path: str) -> ScriptReport:
+        """Return what can be said of *source* without running it; *path* names it in errors.
+
+        Raises:
+            SpecError: It cannot be read as a script.
+        """
+        ...
+
+    def command_flags(
+        self, report: ScriptReport, flags: Mapping[str, FlagValue], *, env_id: str, seed: int
+    ) -> list[str]:
+        """Return what follows the script on its command line."""
+        ...
+
+    def episodes(self, step: TrainingStep) -> EpisodeSummary | None:
+        """Return the finished episode that *step* tells of, if it tells of one."""
+        ...

@@ -1,0 +1,126 @@
+"""What the run actors and the experiment drivers need of the orchestrator, and what they are told."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import ray
+
+from arena_ray.model.events import Batch
+from arena_ray.model.records import Attempt, Checkpoint, Revision, Run
+from arena_ray.model.settings import Settings
+from arena_ray.model.spec import Resources
+from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.runner.bundle import Bundle
+
+ORCHESTRATOR_NAME = "orchestrator"
+NAMESPACE = "arena"
+RETRY_S = 0.2
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All that a run actor needs to know of its run. Checkpoints are newest first."""
+
+    run: Run
+    revision: Revision
+    bundle: Bundle
+    checkpoints: tuple[Checkpoint, ...]
+    settings: Settings
+    home: str
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """The answer to a report: it is kept, and this is what the user wants."""
+
+    intent: Intent = Intent.NONE
+    episodic_return: float = math.nan
+
+
+@dataclass(frozen=True)
+class RunToDrive:
+    """A run that its experiment's driver is to take care of."""
+
+    run_id: str
+    name: str
+    state: RunState
+    resources: Resources
+
+
+class Port(Protocol):
+    """The orchestrator as run actors and drivers see it. Every call may be repeated without harm."""
+
+    def assignment(self, run_id: str) -> Assignment:
+        """Return what the run's actor needs to start it."""
+        ...
+
+    def begin_attempt(self, run_id: str, *, node: str, resumed_from: str | None, token: str) -> Attempt:
+        """Begin the next attempt; *token* makes a repeated call return the same one."""
+        ...
+
+    def report(self, batch: Batch) -> Acknowledgement:
+        """Take in what an attempt tells."""
+        ...
+
+    def end_attempt(self, run_id: str, *, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
+        """Record how an attempt ended and return the state that the run is in now."""
+        ...
+
+    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
+        """Return the experiment's unfinished runs, oldest first."""
+        ...
+
+
+class RayPort:
+    """The port over Ray. A call whose orchestrator dies is repeated on the one that takes its place."""
+
+    def __init__(self, handle: Any, *, patience_s: float = 60.0) -> None:
+        self._handle = handle
+        self._patience_s = patience_s
+
+    @classmethod
+    def find(cls) -> RayPort:
+        """Return a port to the cluster's orchestrator.
+
+        Raises:
+            ValueError: There is none in this cluster.
+        """
+        return cls(ray.get_actor(ORCHESTRATOR_NAME, namespace=NAMESPACE))
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the orchestrator and return its answer, or raise what it raised."""
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return ray.get(self._handle.call.remote(method, *args, **kwargs))
+            except ray.exceptions.RayTaskError as exc:
+                raise exc.cause from exc
+            except ray.exceptions.RayActorError:  # between its death and its restart
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+
+    def assignment(self, run_id: str) -> Assignment:
+        """See :class:`Port`."""
+        return cast("Assignment", self.call("assignment", run_id))
+
+    def begin_attempt(self, run_id: str, *, node: str, resumed_from: str | None, token: str) -> Attempt:
+        """See :class:`Port`."""
+        answer = self.call("begin_attempt", run_id, node=node, resumed_from=resumed_from, token=token)
+        return cast("Attempt", answer)
+
+    def report(self, batch: Batch) -> Acknowledgement:
+        """See :class:`Port`."""
+        return cast("Acknowledgement", self.call("report", batch))
+
+    def end_attempt(self, run_id: str, *, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
+        """See :class:`Port`."""
+        return RunState(self.call("end_attempt", run_id, attempt=attempt, outcome=outcome, reason=reason))
+
+    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
+        """See :class:`Port`."""
+        return cast("list[RunToDrive]", self.call("runs_to_drive", experiment_id))

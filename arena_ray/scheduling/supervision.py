@@ -1,0 +1,181 @@
+"""What a run actor does, without Ray: attempt after attempt until the run has ended, is paused, or was taken over."""
+
+from __future__ import annotations
+
+import math
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import arena_ray.harness
+from arena_ray.model.errors import ArenaError, StaleAttempt
+from arena_ray.model.events import Batch
+from arena_ray.model.paths import Workspace
+from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.runner import preflight
+from arena_ray.runner.environment import check_cuda
+from arena_ray.runner.protocol import Runner
+from arena_ray.runner.session import End, Launch, Session, choose_checkpoint
+from arena_ray.scheduling.port import Acknowledgement, Assignment, Port
+
+HARNESS = Path(arena_ray.harness.__file__).parent
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What Tune sees of a run: decimated, one a report interval."""
+
+    global_step: int
+    episodic_return: float
+    steps_per_second: float
+    attempt: int
+    outcome: RunState | None = None
+    """The state in which this actor leaves the run; None while it goes on."""
+
+
+def training_environment(assignment: Assignment, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the training process.
+
+    Ray's own variables stay out of it. Without a GPU reserved it sees none, although Ray would show it all of them.
+    """
+    env = {key: value for key, value in environ.items() if not key.startswith("RAY_")}
+    env.setdefault("PYTHONHASHSEED", "0")  # the order of sets of strings is part of an exact run
+    threads = assignment.settings.omp_num_threads or max(1, int(assignment.run.resources.cpu))
+    env["OMP_NUM_THREADS"] = str(threads)
+    if assignment.run.resources.gpu == 0:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    return env
+
+
+class Supervision:
+    """Keeps one run going. Call :meth:`advance` until its progress has an outcome."""
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        runners: Mapping[str, Runner],
+        node: str,
+        environ: Mapping[str, str] = os.environ,
+        new_token: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._port = port
+        self._runners = runners
+        self._node = node
+        self._environ = environ
+        self._new_token = new_token
+        self._session: Session | None = None
+        self._run_id = ""
+        self._attempt = 0
+        self._acknowledged = Acknowledgement()
+        self._outcome: RunState | None = None
+
+    def start(self, run_id: str) -> None:
+        """Begin an attempt at the run, from its newest sound checkpoint.
+
+        What stands in the way ends the run, with its reason; it does not raise.
+        """
+        self._run_id = run_id
+        try:
+            self._begin()
+        except StaleAttempt:
+            self._outcome = RunState.QUEUED
+        except (ArenaError, OSError) as exc:
+            self._end(End(AttemptOutcome.FAILED, str(exc)))
+
+    def _begin(self) -> None:
+        assignment = self._port.assignment(self._run_id)
+        checkpoint, notes = choose_checkpoint(assignment.checkpoints)
+        attempt = self._port.begin_attempt(
+            self._run_id,
+            node=self._node,
+            resumed_from=checkpoint.checkpoint_id if checkpoint else None,
+            token=self._new_token(),
+        )
+        self._attempt = attempt.number
+        launch, runner = self._prepare(assignment)
+        self._session = Session(launch, runner=runner, report=self._report)
+        self._session.start(checkpoint, notes=notes)
+
+    def _prepare(self, assignment: Assignment) -> tuple[Launch, Runner]:
+        run, revision = assignment.run, assignment.revision
+        runner = self._runners[run.runner]
+        workspace = Workspace(Path(assignment.home))
+        files = workspace.run(run.name)
+        entry = assignment.bundle.materialise(workspace.bundles)
+        interpreter = str(runner.interpreter())
+        if runner.inspect(entry.read_text(encoding="utf-8"), path=run.script).requires_cuda:
+            check_cuda(run.script, interpreter=interpreter)
+        script = preflight.training_command(
+            runner, interpreter=interpreter, script=entry, flags=revision.flags, env_id=run.env_id, seed=run.seed
+        )
+        harness = ["-u", str(HARNESS), "--fd", "{fd}", "--attempt", str(self._attempt)]
+        command = [script[0], *harness, "--tensorboard", str(files.tensorboard), "--", *script[1:]]
+        launch = Launch(
+            run_id=run.run_id,
+            attempt=self._attempt,
+            command=command,
+            env=training_environment(assignment, self._environ),
+            files=files,
+            snapshot_every_s=revision.checkpoint.every_s,
+            start_timeout_s=assignment.settings.start_timeout_s,
+        )
+        return launch, runner
+
+    def _report(self, batch: Batch) -> Intent:
+        self._acknowledged = self._port.report(batch)
+        return self._acknowledged.intent
+
+    def advance(self, timeout_s: float) -> Progress:
+        """Let the training go on for up to *timeout_s* and return where it stands."""
+        if self._outcome is None and self._session is not None:
+            try:
+                end = self._session.advance(timeout_s)
+            except StaleAttempt:
+                self._outcome = RunState.QUEUED  # another actor has the run now: leave without a trace
+            except OSError as exc:
+                self._end(End(AttemptOutcome.FAILED, f"telemetry could not be kept: {exc}"))
+            else:
+                if end is not None:
+                    self._end(end)
+        return self.progress()
+
+    def _end(self, end: End) -> None:
+        self.close()
+        try:
+            state = self._port.end_attempt(
+                self._run_id, attempt=self._attempt, outcome=end.outcome, reason=end.reason
+            )
+        except StaleAttempt:
+            state = RunState.QUEUED
+        else:
+            if end.outcome is AttemptOutcome.LOST and state is RunState.QUEUED:
+                self.start(self._run_id)  # the node is fine, only the process died: go on here
+                return
+        self._outcome = state
+
+    def progress(self) -> Progress:
+        """Return where the training stands."""
+        standing = self._session.progress if self._session else None
+        return Progress(
+            global_step=standing.global_step if standing else 0,
+            episodic_return=self._acknowledged.episodic_return,
+            steps_per_second=standing.steps_per_second if standing else math.nan,
+            attempt=self._attempt,
+            outcome=self._outcome,
+        )
+
+    def pids(self) -> dict[str, int | None]:
+        """Return the pids of the training process and its guard."""
+        session = self._session
+        return {
+            "training": session.training_pid if session else None,
+            "guard": session.guard_pid if session else None,
+        }
+
+    def close(self) -> None:
+        """End the training process, if there is one."""
+        if self._session is not None:
+            self._session.close()

@@ -1,0 +1,1 @@
+"""What runs tell while they train: the hub that takes it in, the rings it is read from, the archive that keeps it."""

@@ -1,0 +1,53 @@
+"""The newest values of one run, in memory, for whoever looks on."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from arena_ray.model.events import REPORTED_EPISODES, AttemptStarted, EpisodeSummary, Event, MetricPoint, TrainingStep
+from arena_ray.telemetry.archive import points_of
+
+RING_POINTS = 4096
+
+
+class Rings:
+    """Bounded history of a run: points by tag, and its last episodes.
+
+    What a resumed attempt repeats is dropped when the attempt starts.
+    """
+
+    def __init__(self, *, points: int = RING_POINTS) -> None:
+        self._capacity = points
+        self._points: dict[str, deque[tuple[int, MetricPoint]]] = {}
+        self._episodes: deque[EpisodeSummary] = deque(maxlen=points)
+
+    def add(self, event: Event, *, attempt: int) -> None:
+        """Take in one event."""
+        if isinstance(event, AttemptStarted):
+            self._supersede(event.boundary)
+        elif isinstance(event, EpisodeSummary):
+            self._episodes.append(event)
+        elif isinstance(event, TrainingStep):
+            for point in points_of(event, attempt=attempt):
+                self._points.setdefault(point.tag, deque(maxlen=self._capacity)).append((event.boundary, point))
+
+    def _supersede(self, boundary: int) -> None:
+        for tag, ring in self._points.items():
+            self._points[tag] = deque(((at, point) for at, point in ring if at < boundary), maxlen=self._capacity)
+        kept = (episode for episode in self._episodes if episode.boundary < boundary)
+        self._episodes = deque(kept, maxlen=self._capacity)
+
+    def tags(self) -> list[str]:
+        """Return the tags that have been seen."""
+        return sorted(self._points)
+
+    def points(self, tag: str, *, last: int | None = None) -> list[MetricPoint]:
+        """Return the newest points of *tag*, oldest first; at most *last* of them."""
+        points = [point for _, point in self._points.get(tag, ())]
+        return points if last is None else points[-last:] if last > 0 else []
+
+    def episodic_return(self) -> float:
+        """Return the mean over the last episodes; NaN where none has ended."""
+        last = list(self._episodes)[-REPORTED_EPISODES:]
+        return math.fsum(episode.episodic_return for episode in last) / len(last) if last else math.nan

@@ -1,0 +1,121 @@
+"""Make ``registry_<schema>.sqlite3`` beside this file: a small registry as this version writes it."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+from arena_ray.model.records import Run
+from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources
+from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.registry.schema import SCHEMAS
+from arena_ray.registry.store import Store
+
+
+def ticking_clock() -> Callable[[], datetime]:
+    """Return a clock that goes on by a second each time it is asked."""
+    seconds = count()
+    return lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC) + timedelta(seconds=next(seconds))
+
+
+def counted_ids() -> Callable[[], str]:
+    """Return a source of ids that gives the same ones each time the script runs."""
+    numbers = count(1)
+    return lambda: f"{next(numbers):012x}"
+
+
+def submit(store: Store, *, seed: int, experiment: str = "first", changed: bool = False) -> Run:
+    """Submit a run of the plain or of the changed configuration."""
+    hyperparameters: dict[str, FlagValue] = {"learning_rate": 0.001, "layers": [64, 64], "anneal": True}
+    spec = ExperimentSpec(
+        experiment=experiment,
+        project="robots",
+        runner="cleanrl",
+        script="ppo",
+        env_id="CartPole-v1",
+        seed=seed,
+        hyperparameters=hyperparameters if changed else {},
+        resources=Resources(cpu=1, gpu=0.5, memory_gib=2),
+        checkpoint=CheckpointPolicy(every_s=10, keep_best=3, keep_latest=2, replay_buffer="auto"),
+    )
+    return store.submit(spec, flags=dict(spec.hyperparameters), script="ppo", bundle="b" * 64)[0]
+
+
+def progress(store: Store, run: Run, *, attempt: int, boundary: int, episodic_return: float) -> None:
+    """Say how far the run is, and add a checkpoint of it."""
+    step = boundary * 128
+    store.record_progress(
+        run.run_id,
+        attempt=attempt,
+        boundary=boundary,
+        global_step=step,
+        episodic_return=episodic_return,
+        steps_per_second=math.nan,
+    )
+    store.add_checkpoint(
+        run.run_id,
+        attempt=attempt,
+        boundary=boundary,
+        global_step=step,
+        uri=f"file:///checkpoints/{run.name}/{step:012d}",
+        digest=f"{boundary:064x}",
+        policy_digest=f"{boundary:064x}",
+        metrics_digest=f"{boundary:064x}",
+        size_bytes=240_000,
+        episodic_return=episodic_return,
+        is_final=boundary == 8,
+    )
+
+
+def fill(store: Store) -> None:
+    """Write a run of each kind."""
+    completed = submit(store, seed=1)
+    store.begin_attempt(completed.run_id, node="node-a", resumed_from=None)
+    for boundary, episodic_return in ((2, 20.5), (4, 195.0), (8, 475.25)):
+        progress(store, completed, attempt=1, boundary=boundary, episodic_return=episodic_return)
+    oldest = store.list_checkpoints(completed.run_id)[-1]
+    store.remove_checkpoint(oldest.checkpoint_id, reason="keep_latest is 2")
+    store.end_attempt(completed.run_id, attempt=1, outcome=AttemptOutcome.COMPLETED)
+    store.move_run(completed.run_id, RunState.COMPLETED, attempt=1)
+
+    failed = submit(store, seed=2)
+    store.begin_attempt(failed.run_id, node="node-a", resumed_from=None)
+    store.end_attempt(failed.run_id, attempt=1, outcome=AttemptOutcome.FAILED, reason="ValueError")
+    store.move_run(failed.run_id, RunState.FAILED, attempt=1, reason="ValueError, exit code 1")
+
+    paused = submit(store, seed=3, changed=True)
+    store.move_run(paused.run_id, RunState.PAUSED, reason="paused by the user")
+
+    running = submit(store, seed=4, changed=True)
+    store.begin_attempt(running.run_id, node="node-a", resumed_from=None)
+    progress(store, running, attempt=1, boundary=2, episodic_return=math.nan)
+    source = store.list_checkpoints(running.run_id)[0]
+    store.begin_attempt(running.run_id, node="node-b", resumed_from=source.checkpoint_id)
+    progress(store, running, attempt=2, boundary=3, episodic_return=9.5)
+    store.request(running.run_id, Intent.STOP)
+
+    submit(store, seed=1, experiment="second")
+
+
+def main() -> None:
+    """Write the file, packed into small pages."""
+    target = Path(__file__).with_name(f"registry_{SCHEMAS[-1]}.sqlite3")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "registry.sqlite3"
+        with Store.open(f"sqlite:///{path}", clock=ticking_clock(), new_id=counted_ids()) as store:
+            fill(store)
+        with closing(sqlite3.connect(path)) as connection:
+            for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 1024", "VACUUM"):
+                connection.execute(statement)
+        target.write_bytes(path.read_bytes())
+    print(f"{target} ({target.stat().st_size} bytes)")
+
+
+if __name__ == "__main__":
+    main()

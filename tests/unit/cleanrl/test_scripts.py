@@ -1,0 +1,127 @@
+"""The shipped scripts, run as they are: without arena_ray."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from arena_runners.cleanrl import CleanRLRunner
+
+SCRIPTS = CleanRLRunner().scripts()
+SHORT = {
+    "ppo": ["--total-timesteps", "2048"],
+    "dqn": ["--total-timesteps", "1500", "--learning-starts", "300", "--buffer-size", "500"],
+}
+
+
+CHARTS = {"charts/episodic_return", "charts/episodic_length", "charts/SPS"}
+PPO_LOSSES = ("value_loss", "policy_loss", "entropy", "old_approx_kl", "approx_kl", "clipfrac", "explained_variance")
+TAGS = {
+    "ppo": CHARTS | {"charts/learning_rate"} | {f"losses/{loss}" for loss in PPO_LOSSES},
+    "dqn": CHARTS | {"losses/td_loss", "losses/q_values"},
+}
+
+
+def train(name: str, *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS[name]), "--no-cuda", *flags],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def episodes(output: str) -> list[str]:
+    return [line for line in output.splitlines() if "episodic_return=" in line]
+
+
+def last_returns(output: str) -> list[float]:
+    return [float(line.rpartition("=")[2]) for line in episodes(output)][-20:]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A short training of a shipped script, seed 1, that several tests look at."""
+
+    name: str
+    directory: Path
+    stdout: str
+
+
+@pytest.fixture(scope="module", params=list(SHORT))
+def training(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    directory = tmp_path_factory.mktemp(request.param)
+    done = train(request.param, *SHORT[request.param], cwd=directory)
+    assert done.returncode == 0, done.stderr
+    return Training(request.param, directory, done.stdout)
+
+
+def test_a_seed_repeats(training: Training, tmp_path: Path) -> None:
+    again = train(training.name, *SHORT[training.name], cwd=tmp_path)
+    assert len(episodes(training.stdout)) > 10
+    assert episodes(again.stdout) == episodes(training.stdout)
+
+
+def test_another_seed_differs(training: Training, tmp_path: Path) -> None:
+    other = train(training.name, *SHORT[training.name], "--seed", "2", cwd=tmp_path)
+    assert episodes(other.stdout) != episodes(training.stdout)
+
+
+def test_a_script_logs_what_it_prints_under_the_tags_of_cleanrl(training: Training) -> None:
+    (directory,) = (training.directory / "runs").iterdir()
+    assert directory.name.startswith(f"CartPole-v1__{training.name}__1__")
+    logged = EventAccumulator(str(directory))
+    logged.Reload()
+    assert set(logged.Tags()["scalars"]) == TAGS[training.name]
+    assert logged.Tags()["tensors"] == ["hyperparameters/text_summary"]
+    returns = logged.Scalars("charts/episodic_return")
+    assert episodes(training.stdout) == [f"global_step={one.step}, episodic_return={one.value}" for one in returns]
+    lengths = [one.value for one in logged.Scalars("charts/episodic_length")]
+    assert lengths == [one.value for one in returns]  # CartPole pays 1 a step
+    assert any(line.startswith("SPS: ") for line in training.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("ppo", ["--no-such-flag"], "no-such-flag"),
+        ("ppo", ["--total-timesteps", "100"], "total_timesteps 100 is less than one batch of 512 steps"),
+        ("ppo", ["--num-minibatches", "600"], "cannot be cut into 600 minibatches"),
+        ("ppo", ["--env-id", "Pendulum-v1"], "needs discrete actions; Pendulum-v1 has Box"),
+        ("dqn", ["--env-id", "Pendulum-v1"], "needs discrete actions; Pendulum-v1 has Box"),
+        ("dqn", ["--train-frequency", "0"], "must be at least 1"),
+        ("dqn", ["--total-timesteps", "0"], "total_timesteps 0 is not one step"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_ends_the_script_with_a_clear_line(
+    name: str, flags: list[str], message: str, tmp_path: Path
+) -> None:
+    done = train(name, *flags, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_ppo_learns_while_the_test_waits(tmp_path: Path) -> None:
+    done = train("ppo", "--total-timesteps", "16384", cwd=tmp_path)
+    returns = last_returns(done.stdout)
+    assert sum(returns) / len(returns) > 60  # an untrained policy balances for about 20 steps
+
+
+@pytest.mark.slow
+def test_ppo_solves_cartpole_in_100000_steps(tmp_path: Path) -> None:
+    done = train("ppo", "--total-timesteps", "100000", cwd=tmp_path)
+    assert sum(last_returns(done.stdout)) / 20 >= 400
+
+
+@pytest.mark.slow
+def test_dqn_learns_cartpole(tmp_path: Path) -> None:
+    done = train("dqn", "--total-timesteps", "100000", cwd=tmp_path)
+    assert sum(last_returns(done.stdout)) / 20 >= 100

@@ -1,0 +1,231 @@
+"""A workspace with a real registry, and the real gateway over it; only the trainings are played by a thread."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+from arena_ray.cli.app import arena as arena_command
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Run
+from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.orchestrator.api import Cluster, GatewayAddress, Node, write_gateway
+from arena_ray.orchestrator.gateway import create_app
+from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.registry.store import Store
+from arena_ray.runner.preflight import Submission
+
+REPOSITORY = Path(__file__).parents[3]
+TOKEN = "s3cret-token"
+SPEC = """\
+experiment: demo
+runner: cleanrl
+script: ppo
+env_id: CartPole-v1
+flags: {total_timesteps: 1000}
+"""
+
+Arena = Callable[..., Result]
+AddRun = Callable[..., Run]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("ARENA_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Iterator[Store]:
+    with Store.open(workspace.registry_url) as store:
+        yield store
+
+
+@pytest.fixture
+def arena(workspace: Workspace) -> Arena:
+    """Run a command in this process."""
+
+    def invoke(*words: object) -> Result:
+        return CliRunner().invoke(arena_command, [str(word) for word in words], prog_name="arena")
+
+    return invoke
+
+
+@pytest.fixture
+def arena_process(workspace: Workspace) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command as a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: object, python: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, *python, "-m", "arena_ray", *(str(word) for word in words)]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=REPOSITORY, **(pipes | options)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def add_run(store: Store) -> AddRun:
+    """Queue a run, or bring it into another state."""
+
+    def add(
+        experiment: str = "demo", *, seed: int = 1, state: RunState = RunState.QUEUED, reason: str | None = None
+    ) -> Run:
+        spec = ExperimentSpec(experiment=experiment, runner="cleanrl", script="ppo", env_id="CartPole-v1", seed=seed)
+        run, _ = store.submit(spec, flags={"total_timesteps": 1000}, script="ppo", bundle="b" * 64, force_new=True)
+        if state is not RunState.QUEUED:
+            store.begin_attempt(run.run_id, node="node-a", resumed_from=None)
+        if state not in (RunState.QUEUED, RunState.STARTING):
+            progress(store, run.run_id, step=500, mean_return=37.5)
+        if state not in (RunState.QUEUED, RunState.STARTING, RunState.RUNNING):
+            store.end_attempt(run.run_id, attempt=1, outcome=AttemptOutcome(state), reason=reason)
+            store.move_run(run.run_id, state, attempt=1, reason=reason)
+        return store.require_run(run.run_id)
+
+    return add
+
+
+def progress(store: Store, run_id: str, *, step: int, mean_return: float) -> Intent:
+    run = store.require_run(run_id)
+    return store.record_progress(
+        run_id,
+        attempt=run.attempt,
+        boundary=step,
+        global_step=step,
+        episodic_return=mean_return,
+        steps_per_second=100.0,
+    )
+
+
+class PlayedOrchestrator:
+    """Does what the gateway asks for, on a real registry. Its trainings count steps until ``last_step``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads: list[threading.Thread] = []
+        self._is_over = threading.Event()
+        self.last_step = 1000
+        self.outcome = RunState.COMPLETED
+        self.requests: list[str] = []
+
+    def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self.requests.append(method)
+        return getattr(self, method)(*args, **kwargs)
+
+    def start_run(self, submission: Submission, *, force_new: bool, request_id: str | None) -> tuple[Run, bool]:
+        assert request_id
+        spec, bundle = submission.spec, submission.bundle.digest()
+        run, created = self._store.submit(
+            spec, flags=submission.flags, script=spec.script, bundle=bundle, force_new=force_new
+        )
+        if created:
+            self._play(run)
+        return run, created
+
+    def stop(self, key: str, *, now: bool) -> tuple[Run, str | None]:
+        run = self._store.require_run(key)
+        if run.state in (RunState.QUEUED, RunState.PAUSED):
+            return self._store.move_run(run.run_id, RunState.STOPPED, reason="stopped by the user"), None
+        run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
+        return run, "steps 10 to 20" if now else None
+
+    def pause(self, key: str) -> Run:
+        return self._store.request(self._store.require_run(key).run_id, Intent.PAUSE)
+
+    def resume(self, key: str) -> Run:
+        run = self._store.move_run(self._store.require_run(key).run_id, RunState.QUEUED)
+        self._play(run)
+        return run
+
+    def _play(self, run: Run) -> None:
+        thread = threading.Thread(target=self._train, args=(run.run_id, run.global_step))
+        thread.start()
+        self._threads.append(thread)
+
+    def _train(self, run_id: str, step: int) -> None:
+        attempt = self._store.begin_attempt(run_id, node="node-a", resumed_from=None).number
+        target = self.outcome
+        while step < self.last_step:
+            step += 100
+            intent = progress(self._store, run_id, step=step, mean_return=20.0)
+            if self._is_over.wait(0.02) or intent is not Intent.NONE:
+                target = RunState.PAUSED if intent is Intent.PAUSE else RunState.STOPPED
+                break
+        reason = f"played {target.value}"
+        self._store.end_attempt(run_id, attempt=attempt, outcome=AttemptOutcome(target), reason=reason)
+        self._store.move_run(run_id, target, attempt=attempt, reason=reason)
+
+    def close(self) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def orchestrator(store: Store) -> Iterator[PlayedOrchestrator]:
+    orchestrator = PlayedOrchestrator(store)
+    yield orchestrator
+    orchestrator.close()
+
+
+@pytest.fixture
+def gateway(workspace: Workspace, orchestrator: PlayedOrchestrator) -> Iterator[GatewayAddress]:
+    """A gateway that is up, found through its address file."""
+    node = Node(
+        node_id="n1",
+        address="10.0.0.1",
+        is_alive=True,
+        is_head=True,
+        cpu=4,
+        gpu=1,
+        memory_gib=8,
+        cpu_free=3,
+        gpu_free=1,
+    )
+    cluster = Cluster(ray_address="10.0.0.1:6379", nodes=[node])
+    reader = RegistryReader(workspace)
+    app = create_app(orchestrator, reader=reader, token=TOKEN, home=str(workspace.home), cluster=lambda: cluster)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    address = GatewayAddress(
+        url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        token=TOKEN,
+        pid=os.getpid(),
+        ray_address="10.0.0.1:6379",
+        home=str(workspace.home),
+        started_at=datetime.now(UTC),
+    )
+    write_gateway(workspace.gateway, address)
+    yield address
+    server.should_exit = True
+    thread.join()
+    reader.close()
+
+
+@pytest.fixture
+def spec_file(workspace: Workspace) -> Path:
+    path = workspace.home / "demo.yaml"
+    path.write_text(SPEC)
+    return path

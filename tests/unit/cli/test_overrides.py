@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arena_ray.cli.overrides import override
+from arena_ray.model.errors import SpecError
+from arena_ray.model.spec import ExperimentSpec, parse_spec
+from arena_ray.model.yaml_lines import parse_located
+
+TEXT = """\
+experiment: demo
+runner: cleanrl
+script: ppo
+env_id: CartPole-v1
+hyperparameters: {learning_rate: 1.0e-3}
+flags:
+  total_timesteps: 1000
+"""
+
+
+def spec_with(*assignments: str, seed: int | None = None) -> ExperimentSpec:
+    return parse_spec(override(parse_located(TEXT, source="demo.yaml"), assignments, seed=seed))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "read"),
+    [
+        ("env_id=Acrobot-v1", lambda spec: spec.env_id == "Acrobot-v1"),
+        ("flags.total_timesteps=2000", lambda spec: spec.flags == {"total_timesteps": 2000}),
+        ("flags.track=false", lambda spec: spec.flags["track"] is False),
+        ("total_timesteps=2000", lambda spec: spec.flags == {"total_timesteps": 2000}),
+        ("learning_rate=1e-4", lambda spec: spec.hyperparameters == {"learning_rate": 1e-4}),
+        ("hyperparameters.layers=[64, 64]", lambda spec: spec.hyperparameters["layers"] == [64, 64]),
+        ("resources.gpu=0.5", lambda spec: spec.resources.gpu == 0.5),
+        ("labels.note=a=b", lambda spec: spec.labels == {"note": "a=b"}),
+        ("flags.wandb_entity=null", lambda spec: spec.flags["wandb_entity"] is None),
+        ("config.model.depth=3", lambda spec: spec.config == {"model": {"depth": 3}}),
+    ],
+)
+def test_an_assignment_changes_what_it_names(assignment: str, read: Any) -> None:
+    assert read(spec_with(assignment))
+
+
+def test_the_last_assignment_of_a_key_counts() -> None:
+    assert spec_with("seed=2", "seed=3").seed == 3
+
+
+def test_the_seed_option_counts_more_than_the_file_and_set() -> None:
+    assert spec_with("seed=2", seed=7).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("total_timesteps", "KEY=VALUE is expected"),
+        ("=3", "KEY=VALUE is expected"),
+        ("num_steps=3", "write flags.num_steps=… or hyperparameters.num_steps=…"),
+        ("experimnt=x", "did you mean 'experiment'"),
+        ("seed.x=3", "'seed' is not a section"),
+        ("resources.gpus=1", "--set resources.gpus: 'resources.gpus' is not a key here; did you mean 'gpu'"),
+        ("seed=-1", "--set seed: 'seed'"),
+        ("flags.x=[1", "--set flags.x:1: not valid YAML"),
+    ],
+)
+def test_a_wrong_assignment_is_an_error_that_says_so(assignment: str, said: str) -> None:
+    if assignment == "seed.x=3":
+        with pytest.raises(SpecError, match="not a section"):
+            spec_with("seed=1", assignment)
+        return
+    with pytest.raises(SpecError) as caught:
+        spec_with(assignment)
+    assert said in str(caught.value)
+
+
+def test_a_mistake_in_the_file_still_names_its_line() -> None:
+    document = parse_located(TEXT.replace("script:", "skript:"), source="demo.yaml")
+    with pytest.raises(SpecError, match="demo.yaml:3: 'skript' is not a key here"):
+        parse_spec(override(document, ["seed=3"]))
+
+
+def test_the_document_that_was_read_is_left_as_it_was() -> None:
+    document = parse_located(TEXT, source="demo.yaml")
+    override(document, ["flags.total_timesteps=5"], seed=4)
+    assert parse_spec(document).flags == {"total_timesteps": 1000}
+
+
+@given(st.text(max_size=40))
+def test_no_assignment_whatever_fails_otherwise_than_with_a_spec_error(text: str) -> None:
+    try:
+        spec_with(text)
+    except SpecError as exc:
+        assert str(exc)  # noqa: PT017 - nothing else may be raised

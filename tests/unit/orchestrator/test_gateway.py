@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from arena_ray.orchestrator.api import BASE_PATH, Cluster, Node
+from arena_ray.orchestrator.gateway import create_app
+from arena_ray.orchestrator.http_server import HttpServer, listen
+from arena_ray.orchestrator.reader import RegistryReader
+
+NODE = Node(
+    node_id="n", address="a", is_alive=True, is_head=True, cpu=2, gpu=0, memory_gib=1, cpu_free=1, gpu_free=0
+)
+
+
+@pytest.fixture
+def http(core, workspace):
+    reader = RegistryReader(workspace)
+    app = create_app(
+        lambda method, *args, **kwargs: getattr(core, method)(*args, **kwargs),
+        reader=reader,
+        token="secret",
+        home=str(workspace.home),
+        cluster=lambda: Cluster(ray_address="r", nodes=[NODE]),
+    )
+    with HttpServer(app, listen("127.0.0.1", 0)) as server:
+        headers = {"Authorization": "Bearer secret"}
+        with httpx.Client(base_url=server.url + BASE_PATH, headers=headers, trust_env=False) as client:
+            yield client
+    reader.close()
+
+
+@pytest.fixture
+def run(http, submission_of):
+    body = {"submission": submission_of().model_dump(mode="json"), "force_new": False}
+    return http.post("/experiments", json=body).json()["run"]
+
+
+@pytest.mark.parametrize("header", [{"Authorization": ""}, {"Authorization": "Bearer wrong"}])
+def test_nothing_is_told_without_the_token(http, header) -> None:
+    for path in ("/health", "/runs", "/cluster"):
+        reply = http.get(path, headers=header)
+        assert reply.status_code == 401
+        assert "gateway.json" in reply.json()["error"]["message"]
+
+
+def test_a_started_run_can_be_read_back(http, run) -> None:
+    assert http.get("/runs").json() == [http.get(f"/runs/{run['name']}").json()] == [run]
+    assert http.get("/experiments").json()[0]["name"] == "x"
+    assert http.get("/runs", params={"state": "completed"}).json() == []
+    assert http.get(f"/revisions/{run['revision_id']}").json()["script"] == "ppo"
+
+
+def test_steering_answers_with_the_run(http, run) -> None:
+    assert http.post(f"/runs/{run['run_id']}/pause").json()["run"]["state"] == "paused"
+    assert http.post(f"/runs/{run['run_id']}/resume").json()["run"]["state"] == "queued"
+    assert http.post(f"/runs/{run['run_id']}/stop", json={"now": False}).json()["run"]["state"] == "stopped"
+
+
+def test_errors_carry_their_class_and_status(http, run, submission_of) -> None:
+    unknown = http.get("/runs/nobody")
+    assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "NotFound")
+    http.post(f"/runs/{run['run_id']}/stop", json={"now": False})
+    ended = http.post(f"/runs/{run['run_id']}/pause")
+    assert (ended.status_code, ended.json()["error"]["type"]) == (409, "IllegalTransition")
+    body = {"submission": submission_of(resources={"gpu": 8}).model_dump(mode="json")}
+    refused = http.post("/experiments", json=body)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (409, "InfeasibleResources")
+
+
+def test_a_submission_that_is_none_is_refused(http) -> None:
+    reply = http.post("/experiments", json={"submission": {"spec": {}}})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "SpecError"
+
+
+def test_a_log_that_is_still_empty_is_an_empty_page(http, run) -> None:
+    assert http.get(f"/runs/{run['run_id']}/logs").json() == {"lines": [], "next_after": 0}
+    assert http.get(f"/runs/{run['run_id']}/metrics", params={"last": 5}).json() == []
+
+
+def test_the_api_describes_itself(http) -> None:
+    paths = http.get("/openapi.json").json()["paths"]
+    operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
+    assert {"start_run", "stop_run", "stream_log", "pause_run", "resume_run"} <= operations

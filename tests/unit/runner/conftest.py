@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from arena_runners.cleanrl import CleanRLRunner
+
+from arena_ray.model.events import Batch, Event
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Checkpoint
+from arena_ray.model.states import Intent
+from arena_ray.runner.session import End, Launch, Session
+from arena_ray.testing import echo_trainer
+
+
+class Recorder:
+    """Keeps every batch; answers with the intent of the moment."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.intent = Intent.NONE
+
+    def __call__(self, batch: Batch) -> Intent:
+        self.batches.append(batch)
+        return self.intent
+
+    def events(self, kind: type[Event]) -> list[Event]:
+        return [event for batch in self.batches for event in batch.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def open_session(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Session]]:
+    sessions: list[Session] = []
+
+    def make(*flags: str, attempt: int = 1, every_s: float = 60.0, checkpoint: Checkpoint | None = None) -> Session:
+        launch = Launch(
+            run_id="run",
+            attempt=attempt,
+            command=[sys.executable, echo_trainer.__file__, "{fd}", *flags],
+            env=os.environ,
+            files=Workspace(tmp_path).run("a-run"),
+            snapshot_every_s=every_s,
+            start_timeout_s=20.0,
+        )
+        session = Session(launch, runner=CleanRLRunner(), report=recorder)
+        session.start(checkpoint)
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def finish() -> Callable[[Session], End]:
+    def until_the_end(session: Session) -> End:
+        for _ in range(200):
+            if end := session.advance(0.1):
+                return end
+        raise AssertionError("the session did not end within 20 s")
+
+    return until_the_end

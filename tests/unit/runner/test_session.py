@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, LogLine, TrainingStep
+from arena_ray.model.records import Checkpoint
+from arena_ray.model.states import AttemptOutcome, Intent
+from arena_ray.runner.session import End, Session, choose_checkpoint
+
+Open = Callable[..., Session]
+Finish = Callable[[Session], End]
+
+
+def record(saved: CheckpointSaved) -> Checkpoint:
+    return Checkpoint(
+        checkpoint_id=saved.uri,
+        run_id="run",
+        attempt=1,
+        metrics_digest="",
+        created_at=datetime.now(UTC),
+        **{key: value for key, value in vars(saved).items() if key != "is_final"},
+    )
+
+
+def values(recorder) -> dict[int, float]:
+    return {step.global_step: step.scalars["charts/value"] for step in recorder.events(TrainingStep)}
+
+
+def test_a_run_is_reported_in_full_and_ends_completed(open_session: Open, finish: Finish, recorder) -> None:
+    end = finish(open_session("--boundaries", "11"))
+    assert end == End(AttemptOutcome.COMPLETED)
+    assert recorder.events(AttemptStarted)[0].boundary == 0
+    assert [step.global_step for step in recorder.events(TrainingStep)] == list(range(11))
+    assert [episode.episodic_return for episode in recorder.events(EpisodeSummary)] == [0.0, 5.0, 10.0]
+    assert [line.text for line in recorder.events(LogLine) if line.stream == "stdout"][-1] == "boundary 10"
+    assert [saved.is_final for saved in recorder.events(CheckpointSaved)] == [True]
+
+
+def test_batches_are_numbered_without_a_gap(open_session: Open, finish: Finish, recorder) -> None:
+    finish(open_session("--boundaries", "100", "--step-s", "0.01"))
+    assert len(recorder.batches) > 2
+    expected = 0
+    for batch in recorder.batches:
+        assert batch.first_seq == expected
+        expected += len(batch.events)
+
+
+def test_snapshots_are_taken_by_time(open_session: Open, finish: Finish, recorder) -> None:
+    finish(open_session("--boundaries", "100", "--step-s", "0.01", every_s=0.2))
+    assert len(recorder.events(CheckpointSaved)) >= 3
+
+
+def test_a_killed_training_is_lost_and_goes_on_from_its_checkpoint_as_if_nothing_had_happened(
+    open_session: Open, finish: Finish, recorder
+) -> None:
+    finish(open_session("--boundaries", "60"))
+    uninterrupted = values(recorder)
+    recorder.batches.clear()
+
+    session = open_session("--boundaries", "60", "--step-s", "0.02", every_s=0.2, attempt=2)
+    while not recorder.events(CheckpointSaved):
+        session.advance(0.05)
+    pid = session.training_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert finish(session).outcome is AttemptOutcome.LOST
+    checkpoint = record(recorder.events(CheckpointSaved)[-1])
+    before = {step: value for step, value in values(recorder).items() if step < checkpoint.boundary}
+    recorder.batches.clear()
+
+    assert finish(open_session("--boundaries", "60", attempt=3, checkpoint=checkpoint)).outcome is AttemptOutcome.COMPLETED
+    assert min(values(recorder)) == checkpoint.boundary > 0
+    assert before | values(recorder) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("intent", "outcome"), [(Intent.STOP, AttemptOutcome.STOPPED), (Intent.PAUSE, AttemptOutcome.PAUSED)]
+)
+def test_a_stop_and_a_pause_leave_a_last_checkpoint(
+    open_session: Open, finish: Finish, recorder, intent: Intent, outcome: AttemptOutcome
+) -> None:
+    session = open_session("--boundaries", "5000")
+    while not recorder.events(TrainingStep):
+        session.advance(0.1)
+    recorder.intent = intent
+    assert finish(session) == End(outcome)
+    last_step = recorder.events(TrainingStep)[-1].global_step
+    assert [saved.boundary for saved in recorder.events(CheckpointSaved)] == [last_step + 1]
+
+
+def test_stop_now_waits_for_no_boundary(open_session: Open, finish: Finish, recorder) -> None:
+    session = open_session("--boundaries", "3", "--step-s", "30")
+    while not recorder.events(TrainingStep):
+        session.advance(0.1)
+    recorder.intent = Intent.STOP_NOW
+    assert finish(session) == End(AttemptOutcome.STOPPED)
+    assert recorder.events(CheckpointSaved) == []
+
+
+def test_a_script_that_raises_fails_with_its_error_and_its_stderr(open_session: Open, finish: Finish) -> None:
+    end = finish(open_session("--raise-at", "3"))
+    assert end.outcome is AttemptOutcome.FAILED
+    assert end.reason is not None
+    assert end.reason.startswith("RuntimeError: the echo trainer was told to raise (line 1)\nTraceback")
+
+
+def test_a_script_that_exits_badly_fails_with_its_exit_code(open_session: Open, finish: Finish) -> None:
+    end = finish(open_session("--exit-at", "3", "7"))
+    assert end == End(AttemptOutcome.FAILED, "the script ended with exit code 7")
+
+
+def test_a_last_checkpoint_that_cannot_be_written_fails_the_run(
+    open_session: Open, finish: Finish, tmp_path: Path
+) -> None:
+    session = open_session("--boundaries", "40")
+    checkpoints = tmp_path / "var/training/checkpoints/a-run"
+    checkpoints.rmdir()
+    checkpoints.write_text("a file stands where the checkpoints should go")
+    end = finish(session)
+    assert end.outcome is AttemptOutcome.FAILED
+    assert "the last checkpoint could not be written" in (end.reason or "")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "delete", "add"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_note(
+    open_session: Open, finish: Finish, recorder, damage: str
+) -> None:
+    finish(open_session("--boundaries", "60", "--step-s", "0.01", every_s=0.1))
+    *_, before, newest = map(record, recorder.events(CheckpointSaved))
+    state = Path(newest.uri) / "resume" / "state.json"
+    if damage == "truncate":
+        state.write_bytes(state.read_bytes()[:-1])
+    elif damage == "delete":
+        state.unlink()
+    else:
+        state.with_name("extra.pkl").write_bytes(b"not listed")
+    chosen, notes = choose_checkpoint([newest, before])
+    assert chosen == before
+    assert len(notes) == 1
+    assert newest.uri in notes[0]

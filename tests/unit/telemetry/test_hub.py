@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from arena_ray.model.events import (
+    AttemptStarted,
+    Batch,
+    CheckpointSaved,
+    EpisodeSummary,
+    Event,
+    LogLine,
+    TrainingStep,
+)
+from arena_ray.model.paths import Workspace
+from arena_ray.telemetry.archive import read_log, read_metrics, read_rows
+from arena_ray.telemetry.hub import Hub
+
+RUN = "env__algo__1__0"
+
+
+def step(boundary: int, value: float = 0.5, tag: str = "losses/loss") -> TrainingStep:
+    return TrainingStep(boundary, boundary * 10, {tag: value}, wall_time=1.0)
+
+
+def episode(boundary: int, value: float) -> EpisodeSummary:
+    return EpisodeSummary(boundary, boundary * 10, value, 9.0, wall_time=1.0)
+
+
+def saved(boundary: int) -> CheckpointSaved:
+    return CheckpointSaved(boundary, boundary * 10, f"/c/{boundary}", "d", "p", 1)
+
+
+def started(boundary: int) -> AttemptStarted:
+    return AttemptStarted(boundary, boundary * 10, 1.0)
+
+
+def batch(*events: Event, attempt: int = 1, first_seq: int = 0) -> Batch:
+    return Batch("id", attempt, first_seq, events)
+
+
+@pytest.fixture
+def open_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    with ExitStack() as stack:
+
+        def make(home: Path = tmp_path) -> Hub:
+            hub = Hub(Workspace(home), timing_tags=frozenset({"charts/SPS"}))
+            stack.callback(hub.close)
+            return hub
+
+        yield make
+
+
+@pytest.fixture
+def hub(open_hub: Callable[..., Hub]) -> Hub:
+    return open_hub()
+
+
+def steps_of(hub: Hub, tmp_path: Path) -> list[int]:
+    archived = [point.global_step for point in read_metrics(Workspace(tmp_path).run(RUN).metrics)]
+    recent = [point.global_step for point in hub.recent_metrics(RUN, None).get("losses/loss", [])]
+    assert archived == recent
+    return archived
+
+
+def test_a_batch_sent_twice_counts_once(hub: Hub, tmp_path: Path) -> None:
+    sent = batch(started(0), step(0), LogLine("stdout", "hi", 1.0), step(1))
+    hub.add(RUN, sent)
+    hub.add(RUN, sent)
+    assert steps_of(hub, tmp_path) == [0, 10]
+    assert len(read_log(Workspace(tmp_path).run(RUN).log).lines) == 1
+
+
+def test_what_a_resumed_attempt_repeats_is_superseded(hub: Hub, tmp_path: Path) -> None:
+    hub.add(RUN, batch(started(0), *[step(n, value=1.0) for n in range(6)]))
+    hub.add(RUN, batch(started(3), step(3, value=2.0), attempt=2))
+    points = read_metrics(Workspace(tmp_path).run(RUN).metrics)
+    assert [(point.global_step, point.value, point.attempt) for point in points] == [
+        (0, 1.0, 1),
+        (10, 1.0, 1),
+        (20, 1.0, 1),
+        (30, 2.0, 2),
+    ]
+    assert steps_of(hub, tmp_path) == [0, 10, 20, 30]
+
+
+def test_a_new_hub_goes_on_where_the_old_one_died(hub: Hub, open_hub, tmp_path: Path) -> None:
+    first, second = batch(started(0), step(0), step(1)), batch(step(2), saved(3), first_seq=3)
+    hub.add(RUN, first)
+    after_a_crash = open_hub()
+    after_a_crash.add(RUN, first)  # it was not acknowledged before the crash
+    [(_, digest)] = after_a_crash.add(RUN, second)
+    uninterrupted = open_hub(tmp_path / "other")
+    uninterrupted.add(RUN, first)
+    [(_, expected)] = uninterrupted.add(RUN, second)
+    assert steps_of(after_a_crash, tmp_path) == [0, 10, 20]
+    assert digest == expected
+
+
+def test_a_torn_last_line_is_cut_off_and_written_again(hub: Hub, open_hub, tmp_path: Path) -> None:
+    hub.add(RUN, batch(started(0), step(0), step(1)))
+    path = Workspace(tmp_path).run(RUN).metrics
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [point.global_step for point in read_metrics(path)] == [0]
+    again = open_hub()
+    again.add(RUN, batch(started(0), step(0), step(1)))
+    assert steps_of(again, tmp_path) == [0, 10]
+
+
+def test_the_metrics_digest_of_a_resumed_run_is_that_of_an_uninterrupted_one(open_hub, tmp_path: Path) -> None:
+    straight, resumed = open_hub(tmp_path / "a"), open_hub(tmp_path / "b")
+    [(_, expected)] = straight.add(RUN, batch(started(0), *map(step, range(6)), saved(6)))
+    resumed.add(RUN, batch(started(0), *map(step, range(5))))
+    [(_, digest)] = resumed.add(RUN, batch(started(2), *map(step, range(2, 6)), saved(6), attempt=2))
+    assert digest == expected
+
+
+def test_the_metrics_digest_sees_values_but_not_the_clock(open_hub, tmp_path: Path) -> None:
+    def digest_of(name: str, *events: Event) -> str:
+        [(_, digest)] = open_hub(tmp_path / name).add(RUN, batch(started(0), *events, saved(1)))
+        return digest
+
+    base = digest_of("a", step(0))
+    assert digest_of("b", step(0), step(0, 4321.0, tag="charts/SPS")) == base
+    assert digest_of("c", step(0, 0.5000001)) != base
+
+
+def test_the_return_is_the_mean_of_the_last_twenty_episodes_and_nan_without_any(hub: Hub) -> None:
+    hub.add(RUN, batch(started(0), step(0)))
+    assert math.isnan(hub.episodic_return(RUN))
+    hub.add(RUN, batch(*[episode(n, float(n)) for n in range(30)], first_seq=2))
+    assert hub.episodic_return(RUN) == sum(range(10, 30)) / 20
+
+
+def test_not_a_number_survives_in_strict_json(hub: Hub, tmp_path: Path) -> None:
+    hub.add(RUN, batch(started(0), step(0, math.nan), step(1, -math.inf)))
+    path = Workspace(tmp_path).run(RUN).metrics
+    for line in path.read_text().splitlines():
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    values = [point.value for point in read_metrics(path)]
+    assert math.isnan(values[0])
+    assert values[1] == -math.inf
+
+
+def test_every_archived_row_carries_its_schema_version(hub: Hub, tmp_path: Path) -> None:
+    hub.add(RUN, batch(started(0), step(0), episode(1, 2.0)))
+    assert {row["schema_version"] for row in read_rows(Workspace(tmp_path).run(RUN).metrics)} == {1}
+
+
+def test_log_pages_join_without_gap_or_overlap(hub: Hub) -> None:
+    hub.add(RUN, batch(*[LogLine("stdout", str(n), 1.0) for n in range(10)]))
+    first = hub.log_page(RUN, after=0, limit=4)
+    second = hub.log_page(RUN, after=first.next_after, limit=None)
+    assert [line["text"] for page in (first, second) for line in page.lines] == [str(n) for n in range(10)]
+    assert hub.log_page(RUN, after=second.next_after).lines == ()
