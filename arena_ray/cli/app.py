@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from arena_ray.cli import about, cluster, doctor, reading, run, steering, telemetry
+from arena_ray.cli import about, cluster, demo, doctor, reading, run, steering, telemetry
 from arena_ray.cli.output import DEBUG, report_error
 
 EXIT_ERROR = 1
@@ -63,6 +63,7 @@ def arena() -> None:
 
 for _command in (
     run.run,
+    demo.demo,
     reading.experiments,
     reading.runs,
     reading.show,

@@ -170,8 +170,15 @@ def view_for(stream: IO[str]) -> View:
     return LiveView(stream) if is_terminal(stream) else PlainView(stream)
 
 
-def watch(client: ArenaClient, run: Run, *, total_steps: int | None, view: View) -> Run:
-    """Show *run* until it has ended or is paused, and return it as it is then."""
+def watch(
+    client: ArenaClient,
+    run: Run,
+    *,
+    total_steps: int | None,
+    view: View,
+    until: Callable[[Run], bool] = lambda _: False,
+) -> Run:
+    """Show *run* until it has ended, is paused or is as *until* wants it, and return it as it is then."""
     after, last_line = 0, ""
     with view:
         while True:
@@ -179,6 +186,6 @@ def watch(client: ArenaClient, run: Run, *, total_steps: int | None, view: View)
             for line in client.stream_log(run.run_id, after=after) if view.shows_log else ():
                 after, last_line = after + 1, line["text"] if line["text"].strip() else last_line
             view.show(Sight(run, total_steps, last_line))
-            if run.state.is_final or run.state is RunState.PAUSED:
+            if run.state.is_final or run.state is RunState.PAUSED or until(run):
                 return run
             time.sleep(view.poll_s)

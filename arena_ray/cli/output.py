@@ -88,10 +88,10 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def figure(value: float | None) -> str:
-    """Return a measured number for people: up to four digits after the point, ``-`` where nothing was measured."""
+    """Return a measured number for people: five digits, none after the point from 1000 on, ``-`` for none."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.6g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 
 def span(seconds: float) -> str:
@@ -130,7 +130,7 @@ def run_row(run: Run) -> dict[str, str]:
         "step": f"{run.global_step:,}",
         "return": figure(run.episodic_return),
         "steps/s": figure(run.steps_per_second),
-        "node": run.node or ABSENT,
+        "node": (run.node or ABSENT)[:12],
         "reason": (run.reason or ABSENT).splitlines()[0],
     }
 

@@ -169,7 +169,7 @@ def _run_facts(run: Run, revision: Revision) -> list[tuple[str, str]]:
 def _attempt_row(attempt: Attempt) -> dict[str, str]:
     return {
         "attempt": str(attempt.number),
-        "node": attempt.node,
+        "node": attempt.node[:12],
         "started": moment(attempt.started_at),
         "ended": moment(attempt.ended_at),
         "resumed from": attempt.resumed_from or ABSENT,

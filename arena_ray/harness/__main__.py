@@ -6,19 +6,20 @@ and it may import an installed arena_ray of another version.
 
 import sys
 
-_HERE = sys.path.pop(0)  # `python DIRECTORY` puts it there; our tensorboard.py must not hide the real one
+del sys.path[0]  # `python DIRECTORY` puts it there; our tensorboard.py must not hide the real one
 
-import importlib.util  # noqa: E402 - after the path is clean
-import os  # noqa: E402
+import importlib.util  # noqa: E402 - only now is the path clean
+from pathlib import Path  # noqa: E402
 
 _NAME = "_arena_harness"
 
 
 def _load() -> None:
     """Load this directory as the package ``_arena_harness``."""
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is not loaded yet
-    init = os.path.join(here, "__init__.py")  # noqa: PTH118
-    spec = importlib.util.spec_from_file_location(_NAME, init, submodule_search_locations=[here])
+    here = Path(__file__).absolute().parent
+    spec = importlib.util.spec_from_file_location(
+        _NAME, str(here / "__init__.py"), submodule_search_locations=[str(here)]
+    )
     assert spec is not None
     assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)
@@ -26,5 +27,6 @@ def _load() -> None:
     spec.loader.exec_module(package)
 
 
-_load()
-sys.exit(importlib.import_module(_NAME + ".launch").main(sys.argv[1:]))
+if __name__ == "__main__":
+    _load()
+    sys.exit(importlib.import_module(_NAME + ".launch").main(sys.argv[1:]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 import time
-from typing import IO, Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from . import live as live_objects
 from . import rng, safetensors_file
-from .live import LiveMap, Variables
+from .live import LiveMap
 from .pickling import Nowhere, make_pickler
+from .variables import Variables, class_name
 
 Slot = Tuple[str, str, str]
 """Where a value belongs: a section (``local``, ``global``, ``own``, ``state``), a live object's key, a name."""
@@ -59,7 +60,7 @@ def slot_text(slot: Slot) -> str:
     return key + "." + name if section == "own" else key or name
 
 
-def write_weights(file: IO[bytes], state: State) -> None:
+def write_weights(file: Any, state: State) -> None:
     """Write the weights of every module as one safetensors file."""
     tensors = {f"{key}.{name}": tensor for key, named in state.weights.items() for name, tensor in named.items()}
     safetensors_file.write(file, tensors)
@@ -83,9 +84,7 @@ def write_state(file: Any, state: State) -> None:
 
 def _dump(file: Any, state: State) -> None:
     live_map = state.live_map
-    table = {
-        key: (live.kind, live_objects.class_name(live.value), live.paths) for key, live in live_map.by_key.items()
-    }
+    table = {key: (live.kind, class_name(live.value), live.paths) for key, live in live_map.by_key.items()}
     weights = {key: list(tensors) for key, tensors in state.weights.items()}
     pickle.dump({"table": table, "weights": weights, "slots": list(state.values), "time": time.time()}, file)
     # One pickler for all values: an object that two of them hold is written once and is one object afterwards.

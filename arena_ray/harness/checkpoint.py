@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple
 
 POLICY = "policy.safetensors"
 POLICY_NOTE = "policy.json"
-STATE = os.path.join("resume", "state.pkl")
-META = os.path.join("resume", "meta.json")
+STATE = "resume/state.pkl"
+META = "resume/meta.json"
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 
@@ -59,16 +60,16 @@ class Writer:
         OSError: The directory cannot be made.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._partial = path + ".partial"
+        self._partial = path.with_name(path.name + ".partial")
         self._files: Dict[str, Dict[str, Any]] = {}
         shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
-        os.makedirs(os.path.join(self._partial, "resume"))
+        (self._partial / "resume").mkdir(parents=True)
 
     def add(self, name: str, write: Callable[[DigestingFile], None]) -> None:
         """Add the file *name*, which *write* fills."""
-        with open(os.path.join(self._partial, name), "wb") as file:
+        with (self._partial / name).open("wb") as file:
             digesting = DigestingFile(file)
             write(digesting)
             file.flush()
@@ -83,18 +84,17 @@ class Writer:
     def finish(self) -> Written:
         """Add the manifest, sync all and give the directory its name; one that lies there already gives way."""
         size = sum(entry["bytes"] for entry in self._files.values())
-        files = {name.replace(os.sep, "/"): entry for name, entry in self._files.items()}
-        self.add_json(MANIFEST, {"schema_version": SCHEMA_VERSION, "files": files})
+        self.add_json(MANIFEST, {"schema_version": SCHEMA_VERSION, "files": dict(self._files)})
         manifest = self._files.pop(MANIFEST)
-        _sync_directory(os.path.join(self._partial, "resume"))
+        _sync_directory(self._partial / "resume")
         _sync_directory(self._partial)
         try:
-            os.replace(self._partial, self.path)
+            self._partial.replace(self.path)
         except OSError as exc:
             if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             self._replace_older()
-        _sync_directory(os.path.dirname(os.path.abspath(self.path)))
+        _sync_directory(self.path.absolute().parent)
         return Written(manifest["sha256"], self._files[POLICY]["sha256"], size + manifest["bytes"])
 
     def discard(self) -> None:
@@ -103,10 +103,10 @@ class Writer:
 
     def _replace_older(self) -> None:
         """Take the place of a checkpoint of the same step: a restored run comes by there a second time."""
-        older = self.path + ".older"
+        older = self.path.with_name(self.path.name + ".older")
         shutil.rmtree(older, ignore_errors=True)
-        os.replace(self.path, older)
-        os.replace(self._partial, self.path)
+        self.path.replace(older)
+        self._partial.replace(self.path)
         shutil.rmtree(older, ignore_errors=True)
 
 
@@ -114,7 +114,7 @@ def _write_text(file: DigestingFile, text: str) -> None:
     file.write(text.encode())
 
 
-def _sync_directory(path: str) -> None:
+def _sync_directory(path: Path) -> None:
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import builtins
 import importlib.machinery
 import os
 import sys
 import traceback
 import types
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import mainloop
@@ -15,7 +17,7 @@ from .session import RestoreFailed, Session, StopTraining
 from .tensorboard import Journal
 from .wire import Message, Wire
 
-_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_HERE = str(Path(__file__).parent) + os.sep
 _SCHEMA_VERSION = 1
 _INTERRUPTED = 130
 
@@ -27,18 +29,12 @@ class NoMainLoop(Exception):
 class _Run:
     """One script under the harness."""
 
-    def __init__(self, wire_fd: int, script: str, tensorboard: Optional[str]) -> None:
-        self.script = os.path.abspath(script)
-        self.journal = Journal(tensorboard)
-        self.wire = Wire(wire_fd, self._receive)
+    def __init__(self, options: argparse.Namespace, script: str) -> None:
+        self.script = Path(script).absolute()
+        self.attempt: int = options.attempt
+        self.journal = Journal(options.tensorboard)
+        self.wire = Wire(options.fd)
         self.session: Optional[Session] = None
-        self._early: List[Message] = []
-
-    def _receive(self, command: Message) -> None:
-        if self.session is None:
-            self._early.append(command)
-        else:
-            self.session.receive(command)
 
     def prepare(self) -> types.CodeType:
         """Read and instrument the script.
@@ -48,26 +44,20 @@ class _Run:
             OSError: It cannot be read.
             SyntaxError: It is not Python.
         """
-        with open(self.script, "rb") as file:
-            instrumented = mainloop.instrument(file.read(), self.script)
+        instrumented = mainloop.instrument(self.script.read_bytes(), str(self.script))
         if instrumented is None:
             raise NoMainLoop(
                 f"no loop in {self.script} calls step, train, update, backward, train_step or learn; "
                 "the harness resumes, pauses and stops a script at the passes of such a loop"
             )
         loop = instrumented.loop
-        self.session = Session(
-            self.wire,
-            self.journal,
-            script=self.script,
-            writable=instrumented.writable,
-            is_async=loop.kind == "async for",
-        )
-        self.journal.connect(lambda: self.session.position if self.session else 0, self.wire.send)
+        session = Session(self.wire, self.journal, script=self.script, attempt=self.attempt, program=instrumented)
+        self.session = session
+        self.journal.connect(lambda: session.position, self.wire.send)
         hello: Message = {"type": "hello", "schema_version": _SCHEMA_VERSION, "pid": os.getpid()}
-        hello.update(python=sys.executable, script=self.script, main_loop={"line": loop.line, "scope": loop.scope})
+        hello.update(python=sys.executable, script=str(self.script), main_loop={"line": loop.line, "scope": loop.scope})
         self.wire.send(hello)
-        self.wire.start()
+        self.wire.start(session.receive)
         return instrumented.code
 
     def execute(self, code: types.CodeType) -> None:
@@ -75,8 +65,8 @@ class _Run:
         assert self.session is not None
         main = types.ModuleType("__main__")
         names: Dict[str, Any] = vars(main)
-        names.update(__file__=self.script, __cached__=None, __builtins__=__builtins__)
-        names["__loader__"] = importlib.machinery.SourceFileLoader("__main__", self.script)
+        names.update(__file__=str(self.script), __cached__=None, __builtins__=builtins)
+        names["__loader__"] = importlib.machinery.SourceFileLoader("__main__", str(self.script))
         names["__arena_loop__"] = self.session.iterate
         names["__arena_boundary__"] = self.session.boundary
         names["__arena_exhausted__"] = self.session.exhausted
@@ -100,9 +90,9 @@ class _Run:
 def main(argv: List[str]) -> Any:
     """Run the harness and return the process's exit code: an integer, or what the script gave ``sys.exit``."""
     options, script = _parse(argv)
-    run = _Run(options.fd, script[0], options.tensorboard)
+    run = _Run(options, script[0])
     sys.argv = script
-    sys.path.insert(0, os.path.dirname(run.script))
+    sys.path.insert(0, str(run.script.parent))
     try:
         code = run.prepare()
     except NoMainLoop as exc:
@@ -145,8 +135,8 @@ def _fail(run: _Run, exc: BaseException, exit_code: int) -> int:
     """Print the traceback as Python would, tell the run, and return *exit_code*."""
     shown = _without_harness(exc.__traceback__)
     exc.__traceback__ = shown
-    if isinstance(exc, NoMainLoop):
-        print(f"NoMainLoop: {exc}", file=sys.stderr)
+    if isinstance(exc, (NoMainLoop, RestoreFailed)):
+        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)  # no line of the script is to blame
     else:
         sys.excepthook(type(exc), exc, shown)
     run.finish(_error(run, exc, str(exc), shown))
@@ -154,7 +144,7 @@ def _fail(run: _Run, exc: BaseException, exit_code: int) -> int:
 
 
 def _error(run: _Run, exc: BaseException, message: str, trace: Optional[types.TracebackType]) -> Message:
-    lines = [entry.lineno for entry in traceback.extract_tb(trace) if entry.filename == run.script]
+    lines = [entry.lineno for entry in traceback.extract_tb(trace) if entry.filename == str(run.script)]
     if isinstance(exc, SyntaxError) and not lines:
         lines = [exc.lineno]
     text = "".join(traceback.format_exception(type(exc), exc, _without_harness(trace)))
@@ -164,9 +154,12 @@ def _error(run: _Run, exc: BaseException, message: str, trace: Optional[types.Tr
 
 def _without_harness(trace: Optional[types.TracebackType]) -> Optional[types.TracebackType]:
     """Return *trace* without the frames of this package: the script's author has not written them."""
-    if trace is None:
-        return None
-    rest = _without_harness(trace.tb_next)
-    if trace.tb_frame.f_code.co_filename.startswith(_HERE):
-        return rest
-    return types.TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+    kept = []
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_HERE):
+            kept.append(trace)
+        trace = trace.tb_next
+    rest = None
+    for entry in reversed(kept):
+        rest = types.TracebackType(rest, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return rest

@@ -7,56 +7,18 @@ objects must stay the same objects. A checkpoint therefore names them by their p
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import types
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from pathlib import Path as FilePath
+from typing import Any, Dict, List, NamedTuple, Tuple
 
-Path = Tuple[Tuple[str, Any], ...]
-"""Steps from a variable to an object: ``global``/``local`` name, then ``attr``, ``item`` or ``part`` of a module."""
+from .variables import Path, Variables, path_text
 
-MISSING = object()
 _MOST_ALIASES = 4
 _LONGEST_CONTAINER = 1000  # longer ones hold data, not networks; walking them would make every snapshot slow
-_STEP_NAMES = ("global_step", "t", "step", "epoch")
+_PICKLING = ("__new__", "__reduce_ex__", "__reduce__", "__getstate__")
 _NAMED_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
-
-
-class Variables:
-    """The variables that the main loop sees: the module's, and the function's where the loop lies in one."""
-
-    def __init__(self, frame: types.FrameType, writable: List[str] | None) -> None:
-        self.globals: Dict[str, Any] = frame.f_globals
-        self.locals: Dict[str, Any] = {} if writable is None else dict(frame.f_locals)
-        self.writable = frozenset(writable or ())
-
-    def scopes(self) -> List[Tuple[str, Dict[str, Any]]]:
-        """Return the local and the global variables, without those whose names begin with ``__``."""
-        both = (("local", self.locals), ("global", self.globals))
-        return [(scope, {k: v for k, v in names.items() if not k.startswith("__")}) for scope, names in both]
-
-    def step(self, default: int) -> int:
-        """Return the script's step: the first of its usual names that holds an integer."""
-        for names in (self.locals, self.globals):
-            step = step_in(names)
-            if step is not None:
-                return step
-        return default
-
-
-def step_in(names: Dict[str, Any]) -> Optional[int]:
-    """Return the first integer among the usual names of a step, a numpy one too."""
-    for name in _STEP_NAMES:
-        value = names.get(name)
-        if type(value) is int:
-            return value
-        if value is not None and not isinstance(value, bool) and getattr(value, "shape", ()) == ():
-            try:
-                return int(value.__index__())
-            except (AttributeError, TypeError):
-                continue
-    return None
 
 
 class Live(NamedTuple):
@@ -72,10 +34,11 @@ class LiveMap:
 
     A key is the text of the object's first path. Kinds: ``module`` (not inside another), ``part`` (parameter, buffer
     or module inside one), ``optimizer``, ``stateful`` (scheduler, gradient scaler), ``leaf`` (bare tensor that needs
-    gradients), ``own`` (object of a class of the script's) and ``fixed`` (held as it is: functions, writers, iterators).
+    gradients), ``own`` (object of a class of the script's) and ``fixed`` (held as it is: functions, writers,
+    iterators).
     """
 
-    def __init__(self, variables: Variables, *, script_dir: str, fixed: List[Any]) -> None:
+    def __init__(self, variables: Variables, *, script_dir: FilePath, fixed: List[Any]) -> None:
         self.by_key: Dict[str, Live] = {}
         self.key_of: Dict[int, str] = {}  # by id; by_key keeps the objects alive
         self._own = OwnClasses(script_dir)
@@ -198,8 +161,8 @@ class LiveMap:
 class OwnClasses:
     """The classes that the script defines, or a module that lies beside it."""
 
-    def __init__(self, script_dir: str) -> None:
-        self._prefix = os.path.join(script_dir, "")
+    def __init__(self, script_dir: FilePath) -> None:
+        self._prefix = str(script_dir) + os.sep
         self._known: Dict[type, bool] = {}
 
     def __contains__(self, cls: type) -> bool:
@@ -212,7 +175,7 @@ class OwnClasses:
         if cls.__module__ == "__main__":
             return True
         path = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-        path = os.path.abspath(path) if path else ""
+        path = str(FilePath(path).absolute()) if path else ""
         return path.startswith(self._prefix) and "site-packages" not in path[len(self._prefix) :]
 
 
@@ -230,12 +193,8 @@ def is_stateful(value: Any) -> bool:
 
 def has_plain_state(cls: type) -> bool:
     """Return whether the state of an instance is its attributes and nothing else."""
-    return (
-        cls.__new__ is object.__new__
-        and cls.__reduce_ex__ is object.__reduce_ex__
-        and cls.__reduce__ is object.__reduce__
-        and getattr(cls, "__getstate__", None) is getattr(object, "__getstate__", None)
-        and not issubclass(cls, (BaseException, type))
+    return all(getattr(cls, name, None) is getattr(object, name, None) for name in _PICKLING) and not issubclass(
+        cls, (BaseException, type)
     )
 
 
@@ -265,50 +224,6 @@ def persistent_tensors(module: Any) -> Dict[str, Any]:
     for prefix, part in module.named_modules(remove_duplicate=False):
         for name in part._non_persistent_buffers_set:
             found.pop(prefix + "." + name if prefix else name, None)
-    return found
-
-
-def follow(path: Path, variables: Variables) -> Any:
-    """Return the object at *path*, or :data:`MISSING`."""
-    value: Any = None
-    try:
-        for kind, name in path:
-            if kind in ("local", "global"):
-                value = (variables.locals if kind == "local" else variables.globals)[name]
-            elif kind == "item":
-                value = value[name]
-            else:
-                for piece in name.split(".") if kind == "part" else [name]:
-                    value = getattr(value, piece)
-    except (AttributeError, LookupError, TypeError):
-        return MISSING
-    return value
-
-
-def path_text(path: Path) -> str:
-    """Return *path* as one would write it in Python: ``trainer.critics[0].weight``."""
-    (_, text), *steps = path
-    for kind, name in steps:
-        text += f"[{name!r}]" if kind == "item" else f".{name}"
-    return str(text)
-
-
-def class_name(value: Any) -> str:
-    """Return the full name of the class of *value*; of a function, where it is defined."""
-    if isinstance(value, types.FunctionType):
-        return f"function {value.__qualname__}, line {value.__code__.co_firstlineno}"
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def iterated(iterable: Any, iterator: Any) -> List[Any]:
-    """Return the iterators behind a loop: a restore advances them, so their state is not put back besides."""
-    found, pending = [iterable, iterator], [(iterator, 0)]
-    while pending:
-        value, depth = pending.pop()
-        for inner in gc.get_referents(value) if depth < 3 else ():
-            if hasattr(type(inner), "__next__"):
-                found.append(inner)
-                pending.append((inner, depth + 1))
     return found
 
 

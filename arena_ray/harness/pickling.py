@@ -16,7 +16,8 @@ import types
 from typing import IO, Any, Dict, List, Optional, Tuple, Type
 
 from . import live as live_objects
-from .live import MISSING, LiveMap, Path, Variables
+from .live import LiveMap
+from .variables import MISSING, Path, Variables, class_name, follow
 
 _DENSE_DEVICES = ("cpu", "cuda")
 
@@ -80,7 +81,7 @@ class _Reductions:
 
     def reducer_override(self, obj: Any) -> Any:
         key = self.live_map.key_of.get(id(obj))
-        if key is not None:
+        if key is not None and self.live_map.by_key[key].kind in ("own", "leaf"):
             return self._reduce_live(key, obj)
         torch = self._torch
         if torch is not None and type(obj) is torch.Tensor and _is_dense(torch, obj):
@@ -89,7 +90,7 @@ class _Reductions:
             memory = obj.untyped.cpu()
             return _STORAGE, (ctypes.string_at(memory.data_ptr(), memory.nbytes()), str(obj.untyped.device))
         if any(cls.__name__ == "EzPickle" for cls in type(obj).__mro__):
-            note = f"{live_objects.class_name(obj)} keeps only its constructor arguments: it starts anew after a restore"
+            note = f"{class_name(obj)} keeps only its constructor arguments: it starts anew after a restore"
             self.notes.append(note)
         theirs = getattr(super(), "reducer_override", None)
         reduced = theirs(obj) if theirs else NotImplemented
@@ -174,8 +175,8 @@ class Unpickler(pickle.Unpickler):
     def _look_up(self, key: str) -> Any:
         _, name, paths = self._table[key]
         for path in paths:
-            value = live_objects.follow(path, self._variables)
-            if value is MISSING or live_objects.class_name(value) != name:
+            value = follow(path, self._variables)
+            if value is MISSING or class_name(value) != name:
                 continue
             if self._claimed.setdefault(id(value), key) == key:
                 return value
@@ -222,9 +223,7 @@ class Unpickler(pickle.Unpickler):
             data.copy_(torch.frombuffer(bytearray(memory), dtype=torch.uint8))
         return data.untyped_storage()
 
-    def _build_tensor(
-        self, storage: Any, dtype: str, offset: int, shape: Any, stride: Any, requires_grad: bool
-    ) -> Any:
+    def _build_tensor(self, storage: Any, dtype: str, offset: int, shape: Any, stride: Any, requires_grad: bool) -> Any:
         kind = getattr(self._torch, dtype.split(".")[1])
         tensor = self._torch.empty(0, dtype=kind, device=storage.device).set_(storage, offset, shape, stride)
         return tensor.requires_grad_() if requires_grad else tensor

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import platform
 import time
 import types
+from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from . import checkpoint, rng, safetensors_file
 from . import live as live_objects
 from .capture import Slot
-from .live import Variables
 from .pickling import CheckpointMismatch, Unpickler
+from .variables import MISSING, Variables
 
 _MOST_PROBLEMS = 5
 _TEN_YEARS_S = 10 * 365 * 86400.0
@@ -30,15 +30,14 @@ class _Read(NamedTuple):
     weights: Dict[str, Any]
 
 
-def read_meta(path: str) -> Dict[str, Any]:
+def read_meta(path: Path) -> Dict[str, Any]:
     """Return ``resume/meta.json`` of the checkpoint at *path*.
 
     Raises:
         OSError: It cannot be read.
         CheckpointMismatch: It was written by another Python.
     """
-    with open(os.path.join(path, checkpoint.META), encoding="utf-8") as file:
-        meta: Dict[str, Any] = json.load(file)
+    meta: Dict[str, Any] = json.loads((path / checkpoint.META).read_text("utf-8"))
     ours = ".".join(platform.python_version_tuple()[:2])
     theirs = ".".join(str(meta["python"]).split(".")[:2])
     if ours != theirs:
@@ -46,7 +45,7 @@ def read_meta(path: str) -> Dict[str, Any]:
     return meta
 
 
-def restore(path: str, variables: Variables, *, advance: Callable[[], None]) -> Dict[str, Any]:
+def restore(path: Path, variables: Variables, *, advance: Callable[[], None]) -> Dict[str, Any]:
     """Put the state of the checkpoint at *path* back and return the local variables that the loop is to bind.
 
     Args:
@@ -75,13 +74,11 @@ def restore(path: str, variables: Variables, *, advance: Callable[[], None]) -> 
     return found
 
 
-def _read(path: str, variables: Variables) -> _Read:
+def _read(path: Path, variables: Variables) -> _Read:
     weights: Dict[str, Any] = {}
-    with open(os.path.join(path, checkpoint.POLICY), "rb") as file:
-        data = file.read()
     if live_objects.torch_if_used() is not None:
-        weights = dict(safetensors_file.read(data))
-    with open(os.path.join(path, checkpoint.STATE), "rb") as file:
+        weights = dict(safetensors_file.read((path / checkpoint.POLICY).read_bytes()))
+    with (path / checkpoint.STATE).open("rb") as file:
         header = pickle.load(file)
         unpickler = Unpickler(file, header["table"], variables)
         states = unpickler.load()
@@ -163,7 +160,7 @@ def _put_back_optimizer(optimizer: Any, saved: Dict[str, Any]) -> None:
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:
     """Bind an attribute as it was stored, past properties and frozen dataclasses."""
-    if target is live_objects.MISSING:
+    if target is MISSING:
         return  # nothing that was captured holds the object
     if hasattr(target, "__dict__") and not isinstance(getattr(type(target), name, None), types.MemberDescriptorType):
         vars(target)[name] = value

@@ -9,7 +9,7 @@ import ctypes
 import json
 import struct
 import sys
-from typing import IO, Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 DTYPES = {
     "torch.float64": "F64",
@@ -28,7 +28,7 @@ DTYPES = {
 _TORCH_NAMES = {code: name.split(".")[1] for name, code in DTYPES.items()}
 
 
-def write(file: IO[bytes], tensors: Dict[str, Any]) -> None:
+def write(file: Any, tensors: Dict[str, Any]) -> None:
     """Write *tensors* (dense torch tensors of a dtype in :data:`DTYPES`, on any device) to *file*."""
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # wide ones first: all lie aligned
     header: Dict[str, Any] = {"__metadata__": {"format": "pt"}} if names else {}
@@ -55,10 +55,10 @@ def read(data: bytes) -> Iterator[Tuple[str, Any]]:
     torch: Any = sys.modules["torch"]
     try:
         (length,) = struct.unpack_from("<Q", data)
-        header = json.loads(data[8 : 8 + length].decode())
-        header.pop("__metadata__", None)
-    except (struct.error, ValueError, AttributeError) as exc:
+        header = dict(json.loads(data[8 : 8 + length].decode()))
+    except (struct.error, TypeError, ValueError) as exc:
         raise ValueError(f"not a safetensors file: {exc}") from exc
+    header.pop("__metadata__", None)
     values = memoryview(bytearray(data[8 + length :]))
     for name, place in header.items():
         begin, end = place["data_offsets"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from time import monotonic
-from typing import Any, Deque, Dict, Iterator, List, Optional
+from typing import Any, Deque, Dict, Iterator, Optional
 
 from . import capture, checkpoint, restore
-from . import live as live_objects
-from .live import LiveMap, Variables
+from .live import LiveMap, torch_if_used
+from .mainloop import Instrumented
+from .pickling import CheckpointMismatch
 from .tensorboard import Journal
+from .variables import Variables, class_name, iterated, step_in
 from .wire import Message, Wire
 
 _TELL_EVERY_S = 0.2
@@ -41,18 +43,17 @@ class Session:
         wire: Where messages go.
         journal: What the script logged, and its TensorBoard writers.
         script: Absolute path of the script.
-        writable: The local names that a restore may bind; None for a loop at module level.
-        is_async: The loop is ``async for``, whose iterator cannot be moved.
+        attempt: Which attempt of its run this is.
+        program: The instrumented script.
     """
 
-    def __init__(
-        self, wire: Wire, journal: Journal, *, script: str, writable: Optional[List[str]], is_async: bool = False
-    ) -> None:
+    def __init__(self, wire: Wire, journal: Journal, *, script: Path, attempt: int, program: Instrumented) -> None:
         self._wire = wire
         self._journal = journal
         self._script = script
-        self._writable = writable
-        self._is_async = is_async
+        self._attempt = attempt
+        self._writable = program.writable
+        self._is_async = program.loop.kind == "async for"
         self._commands: Deque[Message] = deque()
         self._wake = threading.Event()
         self._alert = False
@@ -65,7 +66,9 @@ class Session:
         self._iterator: Any = None
         self._is_exhausted = False
         self._is_over = False
-        self._ended_checkpoint: Optional[str] = None
+        self._times_over = 0
+        self._is_told = False  # that it holds
+        self._ended_checkpoint: Optional[Path] = None
         self._names: Dict[str, Any] = {}
 
     # -- called from other threads and from outside the loop
@@ -79,20 +82,22 @@ class Session:
     @property
     def position(self) -> int:
         """The boundary that the script is at, or passed last."""
-        return max(self._index, 0) + (1 if self._is_over and self._index >= 0 else 0)
+        is_past = self._index >= 0 and (self._is_over or self._ended_checkpoint is not None)
+        return max(self._index, 0) + (1 if is_past else 0)
 
     def step(self) -> int:
         """Return the script's step as it was when somebody last asked."""
-        found = live_objects.step_in(self._names)
+        found = step_in(self._names)
         return self.position if found is None else found
 
     # -- called by the instrumented script
 
     def iterate(self, iterable: Any) -> Iterator[Any]:
         """Return the iterator of the main loop; the loop runs over it directly, which costs nothing a pass."""
-        self._iterable, self._iterator = iterable, iter(iterable)
+        iterator: Iterator[Any] = iter(iterable)
+        self._iterable, self._iterator = iterable, iterator
         self._is_exhausted = False
-        return self._iterator
+        return iterator
 
     def boundary(self) -> Optional[Restored]:
         """Begin a pass. Returns the variables to bind after a restore, else None."""
@@ -108,6 +113,7 @@ class Session:
     def ended(self) -> Optional[Restored]:
         """Hold after the main loop."""
         self._is_over = True
+        self._times_over += 1
         variables = Variables(sys._getframe(1), self._writable)
         if self._ended_checkpoint is not None:
             # the loop's condition was evaluated once more on the way here and may have changed something
@@ -122,33 +128,32 @@ class Session:
 
     def _is_reached(self) -> bool:
         frame = sys._getframe(2)
-        step = live_objects.step_in(frame.f_locals)
+        step = None if self._writable is None else step_in(frame.f_locals)
         if step is None:
-            step = live_objects.step_in(frame.f_globals)
+            step = step_in(frame.f_globals)
         return (self._index if step is None else step) >= (self._until or 0)
 
     def _attend(self, variables: Variables, *, is_over: bool) -> Optional[Restored]:
         """Obey what came down, hold if there is no grant, and tell where the script is."""
-        restored: Optional[Restored] = None
+        self._is_over = is_over  # false again where a script enters its main loop once more
+        self._names = {**variables.globals, **variables.locals} if variables.locals else variables.globals
+        restored = self._obey_all(variables, None)
         if is_over:
-            self._obey_all(variables, None)
             self._is_granted = False  # what was granted before was for the loop
-        told = False
+        self._is_told = has_held = False
         while True:
-            has_news = bool(self._commands)
-            restored = self._obey_all(variables, restored)
             step = variables.step(self.position)
             if self._is_granted and (self._until is None or step < self._until):
                 break
-            if not told or has_news:
-                self._is_granted = False
+            has_held, self._is_granted = True, False
+            if not self._is_told:
                 self._tell(step, held=True)
-                told = True
+                self._is_told = True
             self._wake.wait()
             self._wake.clear()
+            restored = self._obey_all(variables, restored)
         self._is_first = False
-        self._names = variables.locals if variables.locals else variables.globals
-        if not told and monotonic() >= self._due:
+        if not has_held and monotonic() >= self._due:
             self._tell(step, held=False)
         return restored
 
@@ -165,6 +170,7 @@ class Session:
             kind = command.get("type")
             if kind == "grant":
                 self._is_granted, self._until = True, command.get("until_step")
+                self._is_told = False  # should it hold all the same, whoever granted wants to know
             elif kind == "hold":
                 self._is_granted = False
             elif kind == "stop":
@@ -172,36 +178,37 @@ class Session:
             elif kind == "snapshot":
                 self._snapshot(str(command.get("path")), variables)
             elif kind == "restore":
-                restored = self._restore(str(command.get("path")), variables)
+                restored = self._restore(Path(str(command.get("path"))), variables)
         return restored
 
     # -- checkpoints
 
     def _snapshot(self, template: str, variables: Variables) -> None:
         began, step = monotonic(), variables.step(self.position)
-        path = template.replace("{step}", f"{step:012d}")
+        path = Path(template.replace("{step}", f"{step:012d}"))
         self._journal.flush_writers()
         try:
             meta, written = self._write_checkpoint(path, variables, step)
         except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
             reason = str(exc) if isinstance(exc, OSError) else f"{type(exc).__name__}: {exc}"
-            failed = {"type": "snapshot_failed", "path": path, "boundary": self.position, "reason": reason}
+            failed = {"type": "snapshot_failed", "path": str(path), "boundary": self.position, "reason": reason}
             self._wire.send(*self._journal.take(), failed)
             return
         place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
-        saved = {"type": "snapshot_saved", "path": path, **place, **written._asdict()}
+        saved = {"type": "snapshot_saved", "path": str(path), **place, **written._asdict()}
         self._wire.send(*self._journal.take(), {**saved, "seconds": monotonic() - began})
 
-    def _write_checkpoint(self, path: str, variables: Variables, step: int) -> Any:
-        if self._is_over and self._index >= 0 and self._iterator_is_new():
+    def _write_checkpoint(self, path: Path, variables: Variables, step: int) -> Any:
+        if self._times_over > (1 if self._is_over else 0):
             raise RuntimeError("the script entered its main loop a second time: only the first can be resumed")
         state = capture.take(variables, self._live_map(variables))
-        meta = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
+        meta: Dict[str, Any] = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
         meta.update(schema_version=checkpoint.SCHEMA_VERSION, ended=self._is_over, exhausted=self._is_exhausted)
-        torch = live_objects.torch_if_used()
+        torch = torch_if_used()
+        meta["attempt"] = self._attempt
         meta.update(python=platform.python_version(), torch=str(torch.__version__) if torch is not None else None)
-        modules = {key: live_objects.class_name(state.live_map.by_key[key].value) for key in state.weights}
-        note = {"schema_version": checkpoint.SCHEMA_VERSION, "script": os.path.basename(self._script)}
+        modules = {key: class_name(state.live_map.by_key[key].value) for key in state.weights}
+        note: Dict[str, Any] = {"schema_version": checkpoint.SCHEMA_VERSION, "script": self._script.name}
         note.update(modules=modules, global_step=step, boundary=self.position)
         writer = checkpoint.Writer(path)
         try:
@@ -214,7 +221,7 @@ class Session:
         finally:
             writer.discard()
 
-    def _restore(self, path: str, variables: Variables) -> Restored:
+    def _restore(self, path: Path, variables: Variables) -> Restored:
         began = monotonic()
         if not self._is_first or self._index != 0 or self._is_over:
             raise RestoreFailed(f"cannot restore {path} at boundary {self.position}: only at the first boundary")
@@ -224,6 +231,7 @@ class Session:
         except Exception as exc:
             raise RestoreFailed(f"cannot restore {path}: {exc}") from exc
         variables.locals.update(found)
+        self._is_told = False
         self._index = meta["boundary"]
         self._journal.resume(meta["last_step"])
         if meta["ended"]:
@@ -231,7 +239,7 @@ class Session:
             self._ended_checkpoint = path
             found.end = "exhausted" if meta["exhausted"] else "left"
         place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
-        done = {"type": "restored", "path": path, **place, "seconds": monotonic() - began}
+        done = {"type": "restored", "path": str(path), **place, "seconds": monotonic() - began}
         self._wire.send(*self._journal.take(), done)
         return found
 
@@ -245,7 +253,7 @@ class Session:
             try:
                 next(self._iterator)
             except StopIteration:
-                raise restore.CheckpointMismatch(
+                raise CheckpointMismatch(
                     f"the main loop has only {passed + 1} passes, the checkpoint was written at {meta['boundary']}"
                 ) from None
         if meta["ended"] and meta["exhausted"]:
@@ -255,5 +263,5 @@ class Session:
     def _live_map(self, variables: Variables) -> LiveMap:
         fixed = list(self._journal.writers)
         if self._iterator is not None:
-            fixed.extend(live_objects.iterated(self._iterable, self._iterator))
-        return LiveMap(variables, script_dir=os.path.dirname(self._script), fixed=fixed)
+            fixed.extend(iterated(self._iterable, self._iterator))
+        return LiveMap(variables, script_dir=self._script.parent, fixed=fixed)

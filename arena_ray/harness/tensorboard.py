@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import weakref
+from pathlib import Path
 from time import monotonic
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -95,13 +96,13 @@ class Journal:
     def _next_directory(self) -> str:
         assert self._directory is not None
         number, self._given = self._given, self._given + 1
-        return os.path.join(self._directory, str(number)) if number else self._directory
+        return str(Path(self._directory) / str(number)) if number else self._directory
 
     def _is_inside(self, asked: Any) -> bool:
         """Return whether *asked* lies in our directory: writers open others below their own, for hyperparameters."""
         assert self._directory is not None
-        root = os.path.join(os.path.abspath(self._directory), "")
-        return bool(asked) and os.path.abspath(str(asked)).startswith(root)
+        root = str(Path(self._directory).absolute()) + os.sep
+        return bool(asked) and str(Path(str(asked)).absolute()).startswith(root)
 
     @staticmethod
     def _logging(original: Any, record: Callable[..., None]) -> Any:
@@ -120,8 +121,9 @@ class Journal:
         if value is None:
             return
         step = self._note_step(global_step)
-        last = self._pending[-1] if self._pending else None
-        if last is not None and last["type"] == "step" and last["step"] == step and tag not in last["scalars"]:
+        last = self._pending[-1] if self._pending else {}
+        place = (last.get("type"), last.get("step"), last.get("boundary"))
+        if place == ("step", step, self._position()) and tag not in last["scalars"]:
             last["scalars"][tag] = value
             return
         self._append("step", step, walltime, scalars={tag: value})
@@ -162,7 +164,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         for finder in sys.meta_path:
             find_spec = getattr(finder, "find_spec", None)
             spec = None if finder is self or find_spec is None else find_spec(fullname, path, target)
-            if spec is not None:
+            if spec is not None and spec.loader is not None:
                 self._patch_after(spec.loader)
                 return spec  # type: ignore[no-any-return] # finders are duck-typed
         return None
@@ -197,27 +199,25 @@ def _reopen(writer: Any, purge_step: int) -> None:
     if getattr(writer, "all_writers", None):
         preamble = _path_of(writer)
         writer.close()
-        directory = str(getattr(writer, "log_dir", None) or getattr(writer, "logdir", ""))
-        others = [name for name in _event_files(directory) if os.path.join(directory, name) != preamble]
+        directory = Path(str(getattr(writer, "log_dir", None) or getattr(writer, "logdir", "")))
+        others = [name for name in _event_files(directory) if directory / name != preamble]
         if preamble is not None and others:
-            os.unlink(preamble)  # what a script logs before its main loop lies in the first attempt's file
+            preamble.unlink()  # what a script logs before its main loop lies in the first attempt's file
         _wait_until_after(others)
         writer.purge_step = purge_step
         writer._get_file_writer()
     writer.purge_step = None if writer.file_writer is not None else purge_step
 
 
-def _path_of(writer: Any) -> Optional[str]:
+def _path_of(writer: Any) -> Optional[Path]:
     event_writer = getattr(writer.file_writer, "event_writer", None)
     event_writer = getattr(event_writer, "_ev_writer", event_writer)
     path = getattr(event_writer, "_file_name", None)
-    return None if path is None else str(path)
+    return None if path is None else Path(path)
 
 
-def _event_files(directory: str) -> List[str]:
-    if not os.path.isdir(directory):
-        return []
-    return sorted(name for name in os.listdir(directory) if name.startswith(_EVENT_FILE))
+def _event_files(directory: Path) -> List[str]:
+    return sorted(path.name for path in directory.glob(_EVENT_FILE + "*"))
 
 
 def _wait_until_after(names: List[str]) -> None:

@@ -38,22 +38,23 @@ def end_process_group() -> None:
 
 
 class Wire:
-    """Sends messages up and hands each command that comes down to *on_command*, on a thread of its own.
+    """Sends messages up, and reads the commands that come down on a thread of its own.
 
     A peer that goes away ends this process and its children: nobody would watch them any more.
     """
 
-    def __init__(self, fd: int, on_command: Callable[[Message], None]) -> None:
+    def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(True)
         self._socket.set_inheritable(False)
-        self._on_command = on_command
+        self._on_command: Callable[[Message], None] = lambda command: None
         self._lock = threading.Lock()
         self._over = False
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
-    def start(self) -> None:
-        """Begin to read commands."""
+    def start(self, on_command: Callable[[Message], None]) -> None:
+        """Begin to read; each command goes to *on_command*."""
+        self._on_command = on_command
         threading.Thread(target=self._read, name="arena-wire", daemon=True).start()
 
     def send(self, *messages: Message) -> None:

@@ -132,7 +132,9 @@ class CudaRequired(ArenaError, RuntimeError):
     """The script cannot run without CUDA and no GPU is to be had."""
 
     def __init__(self, script: str, *, reason: str) -> None:
-        super().__init__(f"{script} requires CUDA, and {reason}; ask for a GPU with resources: {{gpu: 1}} on a node that has one")
+        super().__init__(
+            f"{script} requires CUDA, and {reason}; ask for a GPU with resources: {{gpu: 1}} on a node that has one"
+        )
         self.script = script
 
 

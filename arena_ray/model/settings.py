@@ -19,14 +19,22 @@ from arena_ray.model.spec import Strict
 class Settings(Strict):
     """Everything that can be set, with its default."""
 
-    ray_address: str = Field(default="", description="Ray cluster to use; empty starts an embedded one on this machine.")
+    ray_address: str = Field(
+        default="", description="Ray cluster to use; empty starts an embedded one on this machine."
+    )
     ray_num_cpus: int = Field(default=0, ge=0, description="CPUs an embedded cluster offers; 0 takes the machine's.")
     ray_num_gpus: int = Field(default=-1, ge=-1, description="GPUs an embedded cluster offers; -1 takes the machine's.")
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(default=0, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
-    max_lost_attempts: int = Field(default=5, ge=1, description="Attempts lost in a row without progress before a run fails.")
-    omp_num_threads: int = Field(default=0, ge=0, description="Threads of a training process; 0 takes its reserved CPUs, at least 1.")
-    start_timeout_s: float = Field(default=120.0, gt=0, description="Seconds a cluster or a training process may take to start.")
+    max_lost_attempts: int = Field(
+        default=5, ge=1, description="Attempts lost in a row without progress before a run fails."
+    )
+    omp_num_threads: int = Field(
+        default=0, ge=0, description="Threads of a training process; 0 takes its reserved CPUs, at least 1."
+    )
+    start_timeout_s: float = Field(
+        default=120.0, gt=0, description="Seconds a cluster or a training process may take to start."
+    )
 
 
 @dataclass(frozen=True)

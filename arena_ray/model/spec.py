@@ -41,7 +41,9 @@ class CheckpointPolicy(Strict):
     every_s: float = Field(default=30.0, gt=0, description="Seconds between two snapshots.")
     keep_best: int = Field(default=1, ge=0, description="Checkpoints kept for their episodic_return.")
     keep_latest: int = Field(default=2, ge=1, description="Checkpoints kept for being the newest.")
-    replay_buffer: Literal["auto", "always", "never"] = Field(default="auto", description="Whether replay buffers are kept.")
+    replay_buffer: Literal["auto", "always", "never"] = Field(
+        default="auto", description="Whether replay buffers are kept."
+    )
 
 
 class ExperimentSpec(Strict):

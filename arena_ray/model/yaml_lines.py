@@ -23,7 +23,9 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*(\.[\d_]*)?([eE][-+]?\d+)|\d[\d_]*\.[\d_]*|\.\d[\d_]*([eE][-+]?\d+)?|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
+    re.compile(
+        r"^[-+]?(\d[\d_]*(\.[\d_]*)?([eE][-+]?\d+)|\d[\d_]*\.[\d_]*|\.\d[\d_]*([eE][-+]?\d+)?|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 
@@ -54,7 +56,9 @@ def _collect(node: yaml.Node, loc: tuple[Hashable, ...], lines: dict[tuple[Hasha
             here = (*loc, key.value)
             if here in lines:
                 line, first = key.start_mark.line + 1, lines[here]
-                raise SpecError(f"{source}:{line}: {key.value!r} is given twice, first on line {first}; keep one of them")
+                raise SpecError(
+                    f"{source}:{line}: {key.value!r} is given twice, first on line {first}; keep one of them"
+                )
             lines[here] = key.start_mark.line + 1
             _collect(value, here, lines, source)
     elif isinstance(node, yaml.SequenceNode):
@@ -75,7 +79,7 @@ def parse_located(text: str, *, source: str) -> LocatedDocument:
         if not isinstance(node, yaml.MappingNode):
             raise SpecError(f"{source}:1: a mapping of keys to values is expected, such as 'experiment: my-experiment'")
         _collect(node, (), lines, source)
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with other number patterns
+        data = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise SpecError(f"{source}:{line}: not valid YAML: {exc.problem}") from exc
@@ -93,7 +97,9 @@ def load_located(path: Path) -> LocatedDocument:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
-        raise SpecError(f"no experiment file {path}; give the path of a YAML file, such as cluster/examples/demo.yaml") from exc
+        raise SpecError(
+            f"no experiment file {path}; give the path of a YAML file, such as cluster/examples/demo.yaml"
+        ) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise SpecError(f"{path} cannot be read: {exc}") from exc
     return parse_located(text, source=str(path))

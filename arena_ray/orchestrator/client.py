@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RETRY_PAUSE_S = 0.2
-_LONG_POLL_S = 2.0
+_RETRY_PAUSE_S = 0.1
+_LONG_POLL_S = 1.0
 _LOG_PAGE_LINES = 1000
 _COMING_BACK = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)

@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import IO, Self
 
@@ -126,10 +126,13 @@ def _open_log(workspace: Workspace) -> IO[bytes]:
     return workspace.cluster_log.open("ab")
 
 
-def _await_address(
-    process: subprocess.Popen[str], workspace: Workspace, on_progress: OnProgress
-) -> GatewayAddress:
-    for kind, content in _messages(process):
+def _await_address(process: subprocess.Popen[str], workspace: Workspace, on_progress: OnProgress) -> GatewayAddress:
+    with closing(_messages(process)) as messages:
+        return _find_address(messages, workspace, on_progress)
+
+
+def _find_address(messages: Iterator[tuple[str, str]], workspace: Workspace, on_progress: OnProgress) -> GatewayAddress:
+    for kind, content in messages:
         if kind == "progress":
             on_progress(content)
         elif kind == "address":
@@ -139,11 +142,12 @@ def _await_address(
     raise ClusterUnavailable(f"the cluster's process ended at once; see {workspace.cluster_log}")
 
 
-def _messages(process: subprocess.Popen[str]) -> Iterator[tuple[str, str]]:
+def _messages(process: subprocess.Popen[str]) -> Generator[tuple[str, str]]:
     assert process.stdout is not None  # asked for with PIPE
-    for line in process.stdout:
-        with suppress(ValueError):
-            yield from json.loads(line).items()
+    with process.stdout:
+        for line in process.stdout:
+            with suppress(ValueError):
+                yield from json.loads(line).items()
 
 
 def stop(workspace: Workspace, on_progress: OnProgress) -> bool:
@@ -152,7 +156,7 @@ def stop(workspace: Workspace, on_progress: OnProgress) -> bool:
     Returns:
         Whether there was one.
     """
-    keeper = _keeper_of(workspace)
+    keeper = keeper_of(workspace)
     if keeper is not None:
         on_progress("taking the cluster down")
         keeper.terminate()
@@ -173,7 +177,8 @@ def stop(workspace: Workspace, on_progress: OnProgress) -> bool:
     return True
 
 
-def _keeper_of(workspace: Workspace) -> psutil.Process | None:
+def keeper_of(workspace: Workspace) -> psutil.Process | None:
+    """Return the process that keeps the workspace's embedded cluster, if there is one."""
     try:
         known = json.loads(workspace.cluster.read_text())
         process = psutil.Process(known["pid"])

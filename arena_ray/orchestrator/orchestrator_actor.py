@@ -48,7 +48,7 @@ class OrchestratorActor:
         while True:
             try:
                 self._core.ensure_drivers()
-            except Exception:  # noqa: BLE001 - the keeper must outlive whatever goes wrong once
+            except Exception:
                 log.exception("drivers could not be looked after")
             time.sleep(KEEP_INTERVAL_S)
 

@@ -160,7 +160,7 @@ def main(mode: str, home: Path, settings_json: str, leash: int | None) -> None:
     except ArenaError as exc:
         say("error", str(exc))
         sys.exit(1)
-    except Exception as exc:  # noqa: BLE001 - Ray raises all sorts; whoever waits must be told
+    except Exception as exc:
         say("error", f"{type(exc).__name__}: {exc}")
         raise
 

@@ -51,6 +51,23 @@ class Database:
         """Whether this process only reads."""
         return self._read_only
 
+    def ensure_place(self) -> None:
+        """Make the directory of a file that is to be made.
+
+        Raises:
+            RegistryError: It cannot be made, or the file is missing and only to be read, or no file.
+        """
+        if self.path is None:
+            return
+        if self._read_only and not self.path.exists():
+            raise RegistryError(f"there is no registry at {self.path}; `arena run FILE` makes one")
+        if self.path.is_dir():
+            raise RegistryError(f"registry {self.path}: it cannot be opened: it is a directory; name a file in it")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise RegistryError(f"registry {self.path}: its directory cannot be made: {exc}") from exc
+
     def _make_engine(self, address: sa.URL) -> sa.Engine:
         if self.path is None:
             try:

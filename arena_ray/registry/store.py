@@ -57,14 +57,9 @@ class Store:
             RegistryError: It is missing and only to be read, damaged, of a newer schema, or something else's.
         """
         database = Database(url, read_only=read_only)
-        if database.path and read_only and not database.path.exists():
-            raise RegistryError(f"there is no registry at {database.path}; `arena run FILE` makes one")
         try:
-            if database.path and not read_only:
-                database.path.parent.mkdir(parents=True, exist_ok=True)
+            database.ensure_place()
             ensure_schema(database)
-        except OSError as exc:
-            raise RegistryError(f"registry {database.place}: its directory cannot be made: {exc}") from exc
         except RegistryError:
             database.close()
             raise

@@ -33,7 +33,7 @@ def _become(command: list[str], guard_pid: int) -> None:
             os._exit(127)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        os.execvp(command[0], command)  # noqa: S606 - no shell: that is the point
+        os.execvp(command[0], command)
     except OSError as exc:
         os.write(2, f"{command[0]} cannot be started: {exc.strerror}\n".encode())
     os._exit(127)

@@ -84,7 +84,9 @@ def choose_checkpoint(candidates: Sequence[Checkpoint]) -> tuple[Checkpoint | No
 class Session:
     """Supervises one attempt. Call :meth:`start`, then :meth:`advance` until it returns an :class:`End`."""
 
-    def __init__(self, launch: Launch, *, runner: Runner, report: Reporter, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, launch: Launch, *, runner: Runner, report: Reporter, clock: Callable[[], float] = time.monotonic
+    ):
         self._launch = launch
         self._runner = runner
         self._report = report

@@ -20,9 +20,7 @@ class NodeCapacity:
 
     def fits(self, resources: Resources) -> bool:
         """Whether the node, idle, could take a run with these resources."""
-        return (
-            resources.cpu <= self.cpu and resources.gpu <= self.gpu and resources.memory_gib <= self.memory_gib
-        )
+        return resources.cpu <= self.cpu and resources.gpu <= self.gpu and resources.memory_gib <= self.memory_gib
 
     def __str__(self) -> str:
         return f"{self.address}: cpu {self.cpu:g}, gpu {self.gpu:g}, memory {self.memory_gib:.1f} GiB"

@@ -145,9 +145,7 @@ class Supervision:
     def _end(self, end: End) -> None:
         self.close()
         try:
-            state = self._port.end_attempt(
-                self._run_id, attempt=self._attempt, outcome=end.outcome, reason=end.reason
-            )
+            state = self._port.end_attempt(self._run_id, attempt=self._attempt, outcome=end.outcome, reason=end.reason)
         except StaleAttempt:
             state = RunState.QUEUED
         else:

@@ -21,6 +21,7 @@ from arena_ray.scheduling.trainable import RunTrainable
 
 TRAINABLE_NAME = "arena_run"
 GIB = 1 << 30
+EVENT_TIMEOUT_S = 0.1
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _FOREVER = -1
 """Tune retries a trial whose actor died without limit; the registry counts the attempts and ends the run."""
@@ -122,11 +123,15 @@ class TuneEngine:
     @property
     def is_busy(self) -> bool:
         """Whether :meth:`step` has something to do."""
-        return any(not self.is_held(run_id) for run_id in self.runs())
+        has_actors = self._controller._actor_manager.num_total_actors > 0
+        return has_actors or any(not self.is_held(run_id) for run_id in self.runs())
 
     def step(self) -> None:
         """Handle one event: start an actor, take a result, retry a trial whose actor died. Waits 0.1 s at most."""
-        self._controller.step()
+        if self.runs():
+            self._controller.step()
+        else:  # only actors that are being ended; the controller itself would now wait for a new trial, and block
+            self._controller._actor_manager.next(timeout=EVENT_TIMEOUT_S)
 
     def close(self) -> None:
         """End all actors."""

@@ -143,7 +143,9 @@ class Hub:
         with lock:
             return telemetry.rings.episodic_return()
 
-    def recent_metrics(self, run_name: str, count: int | None, *, tag: str | None = None) -> dict[str, list[MetricPoint]]:
+    def recent_metrics(
+        self, run_name: str, count: int | None, *, tag: str | None = None
+    ) -> dict[str, list[MetricPoint]]:
         """Return up to *count* newest points of *tag*, or of every tag."""
         telemetry, lock = self._of(run_name)
         with lock:

@@ -78,7 +78,7 @@ def test_a_wrong_assignment_is_an_error_that_says_so(assignment: str, said: str)
 
 def test_a_mistake_in_the_file_still_names_its_line() -> None:
     document = parse_located(TEXT.replace("script:", "skript:"), source="demo.yaml")
-    with pytest.raises(SpecError, match="demo.yaml:3: 'skript' is not a key here"):
+    with pytest.raises(SpecError, match=r"demo\.yaml:3: 'skript' is not a key here"):
         parse_spec(override(document, ["seed=3"]))
 
 

@@ -13,10 +13,10 @@ from arena_ray.registry.store import Store
 if TYPE_CHECKING:
     from conftest import AddRun, Arena
 
-RUN_KEYS = set(
-    "run_id name experiment revision runner script env_id seed state attempt global_step episodic_return node "
-    "resources started_at ended_at reason".split()
-)
+RUN_KEYS = {
+    *("run_id", "name", "experiment", "revision", "runner", "script", "env_id", "seed", "state", "attempt"),
+    *("global_step", "episodic_return", "node", "resources", "started_at", "ended_at", "reason"),
+}
 
 
 def add_checkpoint(store: Store, run_id: str, *, step: int, is_final: bool = False) -> None:

@@ -64,8 +64,7 @@ def test_a_run_is_watched_to_its_end_and_summed_up(
 
 def test_the_command_is_shown_before_anything_starts(arena: Arena, spec_file: Path, workspace: Workspace) -> None:
     spec_file.write_text(spec_file.read_text() + "resources: {cpu: 1}\n")
-    # A Ray cluster that cannot be reached: the command is there all the same.
-    workspace.settings.write_text("start_timeout_s = -1\n")
+    workspace.settings.write_text("start_timeout_s = -1\n")  # no cluster can be started with that
     result = arena("run", spec_file)
     assert result.exit_code == 1
     assert re.match(r"will run: \S*python\S* \S*/ppo.py .*--total-timesteps", result.stdout)

@@ -10,7 +10,7 @@ def test_every_state_has_its_row_in_the_table() -> None:
 
 
 def test_completed_failed_and_stopped_are_final_and_no_other() -> None:
-    assert FINAL_STATES == {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED}
+    assert {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED} == FINAL_STATES
     assert {state for state in RunState if state.is_final} == FINAL_STATES
 
 

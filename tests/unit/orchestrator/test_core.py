@@ -100,9 +100,7 @@ class TestAttempts:
         states = []
         for number in (1, 2, 3):
             begin(core, run, str(number))
-            states.append(
-                core.end_attempt(run.run_id, attempt=number, outcome=AttemptOutcome.LOST, reason="killed")
-            )
+            states.append(core.end_attempt(run.run_id, attempt=number, outcome=AttemptOutcome.LOST, reason="killed"))
         assert states == [RunState.QUEUED, RunState.QUEUED, RunState.FAILED]
 
     @pytest.mark.parametrize(
@@ -189,7 +187,10 @@ class TestCheckpoints:
         begin(core, run)
         seq = 0
         for boundary, value in enumerate([1.0, 9.0, 2.0, 3.0, 4.0], start=1):
-            events = (episode(boundary, value) if boundary > 1 else AttemptStarted(0, 0, 1.0), saved(workspace, boundary))
+            events = (
+                episode(boundary, value) if boundary > 1 else AttemptStarted(0, 0, 1.0),
+                saved(workspace, boundary),
+            )
             report(core, run, *events, first_seq=seq, boundary=boundary)
             seq += 2
         kept = {checkpoint.boundary for checkpoint in core.assignment(run.run_id).checkpoints}

@@ -8,9 +8,7 @@ from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.http_server import HttpServer, listen
 from arena_ray.orchestrator.reader import RegistryReader
 
-NODE = Node(
-    node_id="n", address="a", is_alive=True, is_head=True, cpu=2, gpu=0, memory_gib=1, cpu_free=1, gpu_free=0
-)
+NODE = Node(node_id="n", address="a", is_alive=True, is_head=True, cpu=2, gpu=0, memory_gib=1, cpu_free=1, gpu_free=0)
 
 
 @pytest.fixture

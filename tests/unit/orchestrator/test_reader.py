@@ -125,9 +125,10 @@ def test_an_unknown_experiment_is_an_error_that_names_the_nearest(reader: Regist
 def test_reading_never_writes(reader: RegistryReader, run: Run, workspace: Workspace) -> None:
     before = workspace.registry.read_bytes()
     reader.runs()
-    with pytest.raises(RegistryError):
-        assert reader._store
-        reader._store.move_run(run.run_id, RunState.STOPPED)
+    store = reader._store
+    assert store is not None
+    with pytest.raises(RegistryError, match="opened for reading only"):
+        store.move_run(run.run_id, RunState.STOPPED)
     assert workspace.registry.read_bytes() == before
 
 

@@ -55,7 +55,7 @@ class Bench:
         return self.store.record_progress(run.run_id, attempt=attempt, global_step=global_step, **known)
 
     def checkpoint(self, run: Run, *, attempt: int = 1, boundary: int = 1, **fields: Any) -> Checkpoint:
-        known = {
+        known: dict[str, Any] = {
             "global_step": boundary * 128,
             "uri": f"file:///checkpoints/{run.name}/{boundary}",
             "digest": f"digest-{boundary}",

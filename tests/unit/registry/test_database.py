@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from arena_ray.model.errors import RegistryError
+from arena_ray.model.records import Run
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.model.states import RunState
 from arena_ray.registry.database import Database
@@ -106,6 +107,15 @@ def test_a_store_opened_for_reading_changes_nothing(bench: Any, spec_of: Callabl
     assert bench.store.list_runs() == [run]
 
 
+def test_the_database_itself_refuses_a_reader_that_writes(bench: Any) -> None:
+    run = bench.submit()
+    database = Database(f"sqlite:///{bench.path}", read_only=True)
+    with pytest.raises(RegistryError, match="must not be written"), database.read() as connection:
+        connection.exec_driver_sql("DELETE FROM runs")
+    database.close()
+    assert bench.store.list_runs() == [run]
+
+
 def test_reading_a_registry_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "registry.sqlite3"
 
@@ -166,11 +176,14 @@ def test_a_full_disk_is_told_as_such_and_keeps_the_registry_whole(
     bench: Any, spec_of: Callable[..., ExperimentSpec]
 ) -> None:
     with Store.open(f"sqlite:///{bench.path}") as store:
-        kept = store.list_runs()
+        kept: list[Run] = []
+
+        def fill() -> None:
+            while len(kept) < 1000:
+                kept.append(store.submit(spec_of(), flags={}, script="ppo", bundle="b", force_new=True)[0])
+
         with pytest.raises(RegistryError, match=r"registry\.sqlite3: there is no space left"):
-            for _ in range(1000):
-                run, _ = store.submit(spec_of(), flags={}, script="ppo", bundle="b", force_new=True)
-                kept.append(run)
+            fill()
         assert store.list_runs() == kept
 
 

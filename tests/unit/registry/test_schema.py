@@ -54,7 +54,7 @@ def test_a_registry_of_every_schema_is_kept_and_can_be_brought_up_to_date(tmp_pa
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema,)]
     with Store.open(f"sqlite:///{path}") as store:
         assert len(store.list_runs()) == 5
-        assert store.list_checkpoints(store.require_run("CartPole-v1__ppo__1").run_id) != []
+        assert store.list_checkpoints(store.list_runs()[0].run_id) != []
     assert _differences(path) == []
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from arena_runners.cleanrl import CleanRLRunner
 
 from arena_ray.model.events import Batch, Event
 from arena_ray.model.paths import Workspace
@@ -14,6 +13,7 @@ from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import Intent
 from arena_ray.runner.session import End, Launch, Session
 from arena_ray.testing import echo_trainer
+from arena_runners.cleanrl import CleanRLRunner
 
 
 class Recorder:

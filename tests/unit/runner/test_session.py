@@ -74,7 +74,9 @@ def test_a_killed_training_is_lost_and_goes_on_from_its_checkpoint_as_if_nothing
     before = {step: value for step, value in values(recorder).items() if step < checkpoint.boundary}
     recorder.batches.clear()
 
-    assert finish(open_session("--boundaries", "60", attempt=3, checkpoint=checkpoint)).outcome is AttemptOutcome.COMPLETED
+    assert (
+        finish(open_session("--boundaries", "60", attempt=3, checkpoint=checkpoint)).outcome is AttemptOutcome.COMPLETED
+    )
     assert min(values(recorder)) == checkpoint.boundary > 0
     assert before | values(recorder) == uninterrupted
 

@@ -1,0 +1,122 @@
+"""``arena demo``: train a script twice, kill one training half-way, and show that the two end with the same weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_ray.cli.output import output_options, print_facts, print_json
+from arena_ray.cli.training import (
+    EXIT_INTERRUPTED,
+    cluster_at_hand,
+    pause_and_wait,
+    prepare,
+    print_summary,
+    start,
+    total_steps,
+)
+from arena_ray.model.errors import ArenaError
+from arena_ray.model.paths import Workspace
+
+if TYPE_CHECKING:
+    from arena_ray.model.records import Run
+    from arena_ray.orchestrator.client import ArenaClient
+
+REFERENCE_SUFFIX = "-uninterrupted"
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keep", is_flag=True, help="Leave the cluster up.")
+@output_options
+def demo(file: Path, keep: bool, as_json: bool) -> None:
+    """Show that a training which is killed half-way ends exactly like one that is not.
+
+    Trains the experiment FILE, kills its training process when half of the steps are done, and lets it be resumed;
+    beside it the same script trains undisturbed. At the end the weights of both are compared. The exit code is 0
+    only if they are equal, bit for bit. Interrupted with Ctrl-C, it goes on from there the next time.
+    """
+    names = [f"experiment={_experiment_of(file)}{suffix}" for suffix in ("", REFERENCE_SUFFIX)]
+    submissions = [prepare(file, (name,), None, to_stderr=as_json) for name in names]
+    total = total_steps(submissions[0])
+    with cluster_at_hand(keep=keep) as (client, is_own_cluster):
+        killed, reference = [start(client, submission, force_new=False) for submission in submissions]
+        try:
+            killed, reference = _watch_both(client, killed, reference, total=total)
+        except KeyboardInterrupt:
+            _leave([killed, reference], client, is_own_cluster=is_own_cluster)
+            click.get_current_context().exit(EXIT_INTERRUPTED)
+        is_equal = _report(client, killed, reference, as_json=as_json)
+    click.get_current_context().exit(0 if is_equal else 1)
+
+
+def _experiment_of(file: Path) -> str:
+    from arena_ray.model.spec import load_spec
+
+    return load_spec(file).experiment
+
+
+def _watch_both(client: ArenaClient, killed: Run, reference: Run, *, total: int | None) -> tuple[Run, Run]:
+    from arena_ray.cli.live import view_for, watch
+
+    def is_half_done(run: Run) -> bool:
+        return run.attempt > 1 or 2 * run.global_step >= (total or 0) > 0
+
+    killed = watch(client, killed, total_steps=total, view=view_for(sys.stderr), until=is_half_done)
+    if killed.attempt == 1 and not killed.state.is_final:
+        pid = _kill_training(killed, home=Path(client.address.home))
+        click.echo(f"killed the training process {pid} at step {killed.global_step:,} with SIGKILL", err=True)
+    killed = watch(client, killed, total_steps=total, view=view_for(sys.stderr))
+    if not client.run(reference.run_id).state.is_final:
+        click.echo("waiting for the uninterrupted training", err=True)
+    return killed, watch(client, reference, total_steps=total, view=view_for(sys.stderr))
+
+
+def _kill_training(run: Run, *, home: Path) -> int:
+    """Kill the training process of *run* and return its pid."""
+    import psutil
+
+    directory = Workspace(home).run(run.name).attempt(run.attempt)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            is_training = "--attempt" in process.cmdline() and os.getpgid(process.pid) == process.pid
+            if is_training and os.getsid(process.pid) != process.pid and Path(process.cwd()) == directory:
+                process.send_signal(signal.SIGKILL)
+                return int(process.pid)
+    raise ArenaError(f"the training process of {run.name} is not on this machine, so it cannot be killed for show")
+
+
+def _leave(runs: list[Run], client: ArenaClient, *, is_own_cluster: bool) -> None:
+    if not is_own_cluster:
+        click.echo("the runs go on without being watched; see 'arena runs'", err=True)
+        return
+    for run in runs:
+        if not client.run(run.run_id).state.is_final:
+            click.echo(pause_and_wait(client, run), err=True)
+    click.echo("to go on: the same command again", err=True)
+
+
+def _report(client: ArenaClient, killed: Run, reference: Run, *, as_json: bool) -> bool:
+    digests = [_final_digest(client, run) for run in (killed, reference)]
+    is_equal = digests[0] is not None and digests[0] == digests[1]
+    if as_json:
+        print_json({"is_equal": is_equal, "policy_digests": digests, "runs": [killed, reference]})
+        return is_equal
+    print_summary(client, killed)
+    print_facts([("uninterrupted", f"{digests[1]} ({reference.name})")])
+    if is_equal:
+        click.secho("final weights equal to an uninterrupted run of the same seed: yes, bit for bit", fg="green")
+    else:
+        click.secho("final weights equal to an uninterrupted run of the same seed: NO", fg="red")
+    return is_equal
+
+
+def _final_digest(client: ArenaClient, run: Run) -> str | None:
+    final = [checkpoint for checkpoint in client.checkpoints(run.run_id) if checkpoint.is_final]
+    return final[0].policy_digest if final else None

@@ -1,0 +1,153 @@
+"""From an experiment file to a run on a cluster, and what people are told on the way; the commands that train share it."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_ray.cli.access import settings_in_force, workspace
+from arena_ray.cli.output import ABSENT, figure, print_facts
+from arena_ray.cli.progress import Progress
+from arena_ray.model.errors import ArenaError
+from arena_ray.model.paths import Workspace
+from arena_ray.model.states import Intent, RunState
+
+if TYPE_CHECKING:
+    from arena_ray.model.records import Run
+    from arena_ray.orchestrator.client import ArenaClient
+    from arena_ray.orchestrator.local import LocalCluster
+    from arena_ray.runner.preflight import Submission
+
+EXIT_INTERRUPTED = 130
+_GATEWAY_RESTART_S = 20.0
+_PAUSE_PATIENCE_S = 20.0
+_TOTALS = ("total_timesteps", "max_timesteps")
+
+
+def prepare(file: Path, assignments: tuple[str, ...], seed: int | None, *, to_stderr: bool) -> Submission:
+    """Check everything that can be checked without starting anything, and say what will run."""
+    from arena_ray.cli.overrides import override
+    from arena_ray.model.spec import parse_spec
+    from arena_ray.model.yaml_lines import load_located
+    from arena_ray.runner import discovery, preflight
+
+    spec = parse_spec(override(load_located(file), assignments, seed=seed))
+    runners = discovery.load_runners().runners
+    submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners)
+    for warning in submission.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    script = workspace().bundles / submission.bundle.digest() / submission.bundle.entry
+    command = preflight.command(submission, runner=runners[spec.runner], script=script)
+    click.echo(f"will run: {shlex.join(command)}", err=to_stderr)
+    return submission
+
+
+@contextmanager
+def cluster_at_hand(*, keep: bool) -> Iterator[tuple[ArenaClient, bool]]:
+    """Give a client of the workspace's cluster, and whether it was started here and is taken down at the end.
+
+    An embedded cluster is started where none is up, and our services where the settings name a Ray cluster.
+    """
+    from arena_ray.orchestrator import local
+    from arena_ray.orchestrator.client import ArenaClient
+
+    started: LocalCluster | None = None
+    address = local.find(workspace())
+    if address is None:
+        settings = settings_in_force()
+        with Progress() as progress:
+            if settings.ray_address:
+                address = local.connect(settings, workspace(), progress.say)
+            else:
+                started = local.start(workspace(), settings, keep=keep, on_progress=progress.say)
+                address = started.address
+    is_own = started is not None and not keep
+    try:
+        with _terminated_like_interrupted(), ArenaClient(address, retry_s=_GATEWAY_RESTART_S) as client:
+            yield client, is_own
+    finally:
+        if started is not None and is_own:
+            _take_down(started)
+
+
+def _take_down(cluster: LocalCluster) -> None:
+    # Once it has begun, an impatient Ctrl-C must not leave half a cluster behind.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Progress() as progress:
+            progress.say("taking the cluster down")
+            cluster.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Treat SIGTERM, as batch systems and containers send it, like Ctrl-C: the run is paused, the cluster ends."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def start(client: ArenaClient, submission: Submission, *, force_new: bool) -> Run:
+    """Start a run of *submission*, or go on with the unfinished one, resumed where it was paused."""
+    reply = client.start_run(submission, force_new=force_new)
+    if reply.created:
+        click.echo(f"run {reply.run.name}", err=True)
+        return reply.run
+    click.echo(f"going on with the unfinished run {reply.run.name} (attempt {reply.run.attempt})", err=True)
+    if reply.run.state is RunState.PAUSED or reply.run.intent is Intent.PAUSE:
+        return client.resume_run(reply.run.run_id).run
+    return reply.run
+
+
+def pause_and_wait(client: ArenaClient, run: Run) -> str:
+    """Ask *run* to pause and wait until it has, but not for ever; return how it stands, as a sentence."""
+    click.echo(f"pausing {run.name}; Ctrl-C again to end it at once", err=True)
+    deadline = time.monotonic() + _PAUSE_PATIENCE_S
+    try:
+        run = client.pause_run(run.run_id).run
+        while not (run.state is RunState.PAUSED or run.state.is_final) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            run = client.run(run.run_id)
+    except ArenaError as exc:
+        return f"{run.name} could not be paused: {exc}"
+    if run.state is RunState.PAUSED or run.state.is_final:
+        return f"{run.name} is {run.state.value} at step {run.global_step:,}"
+    waited = f"{_PAUSE_PATIENCE_S:g} s"
+    return f"{run.name} has not reached its next boundary in {waited}; it will go on from its last checkpoint"
+
+
+def total_steps(submission: Submission) -> int | None:
+    """Return how many steps the script will take, where it has a flag that tells."""
+    values = {argument.name: argument.default for argument in submission.report.arguments} | submission.flags
+    given = (values.get(name) for name in _TOTALS)
+    return next((int(value) for value in given if isinstance(value, int | float)), None)
+
+
+def print_summary(client: ArenaClient, run: Run) -> None:
+    """Print how the run stands and where what it left lies."""
+    checkpoints = client.checkpoints(run.run_id)
+    newest = checkpoints[0] if checkpoints else None
+    print_facts(
+        [
+            ("run", run.name),
+            ("state", run.state.value),
+            ("reason", run.reason or ABSENT),
+            ("steps", f"{run.global_step:,}"),
+            ("mean return", figure(run.episodic_return)),
+            ("attempts", str(run.attempt)),
+            ("TensorBoard", str(Workspace(Path(client.address.home)).run(run.name).tensorboard)),
+            ("checkpoint", newest.uri if newest else ABSENT),
+            ("policy", newest.policy_digest if newest else ABSENT),
+        ]
+    )

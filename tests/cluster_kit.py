@@ -1,0 +1,116 @@
+"""What the tests on real Ray share: a cluster with its client, its processes found by what they are, patience."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Run
+from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.states import RunState
+from arena_ray.orchestrator.client import ArenaClient
+from arena_ray.orchestrator.local import keeper_of
+from arena_ray.runner import preflight
+from arena_ray.runner.discovery import load_runners
+
+SCRIPTS = Path(__file__).parent / "scripts"
+PATIENCE_S = 90.0
+_numbers = itertools.count(1)
+
+
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S, what: str = "it") -> Any:
+    """Return the first true answer of *condition*."""
+    deadline = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come true within {timeout_s:g} s"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass
+class Arena:
+    """A cluster as its user sees it, and its processes as a murderer sees them."""
+
+    workspace: Workspace
+    client: ArenaClient
+    runners: Any = field(default_factory=lambda: load_runners().runners)
+
+    def start(self, script: str = "counter.py", *, force_new: bool = False, **keys: Any) -> Run:
+        """Start a run of a test script (or a shipped one) in an experiment of its own, unless one is named."""
+        named = {"experiment": f"x{next(_numbers)}", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
+        spec = ExperimentSpec.model_validate(named | keys)
+        submission = preflight.prepare(spec, base=SCRIPTS, runners=self.runners)
+        return self.client.start_run(submission, force_new=force_new).run
+
+    def run(self, run: Run) -> Run:
+        return self.client.run(run.run_id)
+
+    def wait_for(self, run: Run, *states: RunState, timeout_s: float = PATIENCE_S) -> Run:
+        """Wait until the run is in one of *states*; a run that ended otherwise fails at once."""
+
+        def arrived() -> Run | None:
+            now = self.run(run)
+            if now.state in states:
+                return now
+            assert not now.state.is_final, f"{now.name} is {now.state}: {now.reason}"
+            return None
+
+        return wait_until(arrived, timeout_s=timeout_s, what=f"{run.name} {states}")
+
+    def wait_for_step(self, run: Run, step: int) -> Run:
+        return wait_until(lambda: (now := self.run(run)).global_step >= step and now, what=f"step {step}")
+
+    def complete(self, run: Run, *, timeout_s: float = PATIENCE_S) -> Run:
+        return self.wait_for(run, RunState.COMPLETED, timeout_s=timeout_s)
+
+    def training_of(self, run: Run) -> psutil.Process:
+        """Return the training process of the run's newest attempt, as soon as there is one."""
+
+        def find() -> psutil.Process | None:
+            directory = self.workspace.run(run.name).attempt(self.run(run).attempt)
+            for process in psutil.process_iter():
+                with suppress(psutil.Error):
+                    if "--attempt" in process.cmdline() and Path(process.cwd()) == directory:
+                        if "guard.py" not in " ".join(process.cmdline()[:4]):
+                            return process
+            return None
+
+        return wait_until(find, what=f"a training process of {run.name}")
+
+    def guard_of(self, run: Run) -> psutil.Process:
+        return self.training_of(run).parent()
+
+    def actor_of(self, run: Run) -> psutil.Process:
+        return self.guard_of(run).parent()
+
+    def service(self, title: str) -> psutil.Process:
+        """Return the one process whose Ray title begins so; drivers of what has ended are given time to go."""
+
+        def find() -> psutil.Process | None:
+            keeper = keeper_of(self.workspace)
+            found = []
+            for process in keeper.children(recursive=True) if keeper else ():
+                with suppress(psutil.Error):
+                    if " ".join(process.cmdline()).startswith(f"ray::{title}"):
+                        found.append(process)
+            return found[0] if len(found) == 1 else None
+
+        return wait_until(find, what=f"one {title}")
+
+    @staticmethod
+    def processes_naming(text: str) -> list[str]:
+        """Return the command lines of all processes that have *text* in them or work in a directory that has."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if text in " ".join(process.cmdline()) or text in process.cwd():
+                    found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+        return found

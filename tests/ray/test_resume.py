@@ -1,0 +1,65 @@
+"""Kill whatever takes part in a run, and compare with a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+from cluster_kit import Arena
+
+from arena_ray.model.records import Run
+from arena_ray.model.states import AttemptOutcome
+from arena_ray.telemetry.archive import read_metrics
+
+COUNTER = {"flags": {"total_timesteps": 600, "sleep_s": 0.01}, "checkpoint": {"every_s": 0.5}}
+
+
+def rows(arena: Arena, run: Run) -> list[tuple[str, int, float]]:
+    """Return every metric row that counts, but for what tells of the clock."""
+    points = read_metrics(arena.workspace.run(run.name).metrics)
+    return [(point.tag, point.global_step, point.value) for point in points if point.tag != "charts/SPS"]
+
+
+def final_of(arena: Arena, run: Run):
+    [final] = [checkpoint for checkpoint in arena.client.checkpoints(run.run_id) if checkpoint.is_final]
+    return final
+
+
+@pytest.mark.parametrize("victim", ["training", "guard", "actor"])
+def test_a_run_survives_whoever_is_killed(arena: Arena, victim: str) -> None:
+    undisturbed, disturbed = arena.start(**COUNTER), arena.start(**COUNTER)
+    for kill in (1, 2):
+        arena.wait_for_step(disturbed, 130 * kill)
+        process = getattr(arena, f"{victim}_of")(disturbed)
+        process.send_signal(signal.SIGKILL)
+    ended, expected = arena.complete(disturbed), arena.complete(undisturbed)
+    assert ended.attempt == 3
+    assert rows(arena, ended) == rows(arena, expected)
+    assert len(rows(arena, ended)) == 660
+    lost = [attempt.outcome for attempt in arena.client.attempts(ended.run_id)]
+    assert lost == [AttemptOutcome.LOST, AttemptOutcome.LOST, AttemptOutcome.COMPLETED]
+    assert final_of(arena, ended).metrics_digest == final_of(arena, expected).metrics_digest
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [
+        ("ppo", {"total_timesteps": 60_000}),
+        ("dqn", {"total_timesteps": 30_000, "learning_starts": 1_000}),
+    ],
+)
+def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena, script: str, flags: dict) -> None:
+    keys = {"script": script, "flags": flags, "checkpoint": {"every_s": 0.7}}
+    undisturbed, disturbed = arena.start(**keys), arena.start(**keys)
+    chance = random.Random(script)
+    total = flags["total_timesteps"]
+    for part, victim in enumerate(chance.sample(["training", "guard", "actor"], k=3), start=1):
+        arena.wait_for_step(disturbed, total * part // 5 + chance.randrange(total // 10))
+        getattr(arena, f"{victim}_of")(disturbed).send_signal(signal.SIGKILL)
+    ended, expected = arena.complete(disturbed, timeout_s=180), arena.complete(undisturbed, timeout_s=180)
+    assert ended.attempt == 4
+    assert [a.resumed_from is not None for a in arena.client.attempts(ended.run_id)] == [False, True, True, True]
+    assert rows(arena, ended) == rows(arena, expected)
+    assert final_of(arena, ended).policy_digest == final_of(arena, expected).policy_digest
+    assert final_of(arena, ended).metrics_digest == final_of(arena, expected).metrics_digest
