@@ -78,9 +78,9 @@ class Arena:
             directory = self.workspace.run(run.name).attempt(self.run(run).attempt)
             for process in psutil.process_iter():
                 with suppress(psutil.Error):
-                    if "--attempt" in process.cmdline() and Path(process.cwd()) == directory:
-                        if "guard.py" not in " ".join(process.cmdline()[:4]):
-                            return process
+                    words = process.cmdline()
+                    if "--attempt" in words and "guard.py" not in " ".join(words) and Path(process.cwd()) == directory:
+                        return process
             return None
 
         return wait_until(find, what=f"a training process of {run.name}")

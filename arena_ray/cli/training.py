@@ -1,4 +1,4 @@
-"""From an experiment file to a run on a cluster, and what people are told on the way; the commands that train share it."""
+"""From an experiment file to a run on a cluster, and what people are told on the way."""
 
 from __future__ import annotations
 

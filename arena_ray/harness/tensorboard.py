@@ -86,6 +86,7 @@ class Journal:
             if self._directory is not None and not self._is_inside(asked):
                 kwargs = {key: value for key, value in kwargs.items() if key not in ("log_dir", "logdir")}
                 args = (self._next_directory(), *args[1:])
+                _wait_until_after(_event_files(Path(args[0])))
             if self._purge_step is not None and len(args) < 3:
                 kwargs.setdefault("purge_step", self._purge_step)
             original(writer, *args, **kwargs)
@@ -203,7 +204,7 @@ def _reopen(writer: Any, purge_step: int) -> None:
         others = [name for name in _event_files(directory) if directory / name != preamble]
         if preamble is not None and others:
             preamble.unlink()  # what a script logs before its main loop lies in the first attempt's file
-        _wait_until_after(others)
+        _wait_until_after(_event_files(directory))
         writer.purge_step = purge_step
         writer._get_file_writer()
     writer.purge_step = None if writer.file_writer is not None else purge_step
@@ -221,7 +222,11 @@ def _event_files(directory: Path) -> List[str]:
 
 
 def _wait_until_after(names: List[str]) -> None:
-    """Wait until a new event file comes after *names*: TensorBoard reads them by name, which begins with the second."""
+    """Wait until a new event file comes after *names*, all of them earlier ones.
+
+    TensorBoard reads them in the order of their names, which begin with the second; tensorboardX would even open the
+    same file again.
+    """
     newest = 0
     for name in names:
         second = name[len(_EVENT_FILE) :].split(".")[0]

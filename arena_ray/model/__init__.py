@@ -1,1 +1,4 @@
-"""Values and rules of arena_ray: what an experiment is, which moves are allowed, what may go wrong. No I/O beyond reading the files a user names."""
+"""Values and rules: what an experiment is, which moves are allowed, what may go wrong.
+
+No I/O but reading the files that a user names.
+"""

@@ -41,13 +41,13 @@ class CheckpointPolicy(Strict):
     every_s: float = Field(default=30.0, gt=0, description="Seconds between two snapshots.")
     keep_best: int = Field(default=1, ge=0, description="Checkpoints kept for their episodic_return.")
     keep_latest: int = Field(default=2, ge=1, description="Checkpoints kept for being the newest.")
-    replay_buffer: Literal["auto", "always", "never"] = Field(
-        default="auto", description="Whether replay buffers are kept."
+    replay_buffer: Literal["auto", "always"] = Field(
+        default="auto", description="Replay buffers are kept with the rest."
     )
 
 
 class ExperimentSpec(Strict):
-    """One experiment file, checked. ``hyperparameters`` are tuned, ``flags`` are not; both become flags of the script."""
+    """One experiment file, checked. ``hyperparameters`` are tuned and ``flags`` are not; the script gets both."""
 
     experiment: Name
     runner: Name
@@ -60,12 +60,10 @@ class ExperimentSpec(Strict):
     resources: Resources = Resources()
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     project: Name | None = None
-    priority: int = 0
-    labels: dict[str, str] = Field(default_factory=dict)
 
     def digest(self) -> str:
-        """Return the sha256 of what makes a revision: everything here but the seed, the name and the labels."""
-        content = self.model_dump(mode="json", exclude={"experiment", "seed", "labels", "project", "priority"})
+        """Return the sha256 of what makes a revision: everything here but the seed, the name and the project."""
+        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

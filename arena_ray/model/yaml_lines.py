@@ -53,6 +53,8 @@ class LocatedDocument:
 def _collect(node: yaml.Node, loc: tuple[Hashable, ...], lines: dict[tuple[Hashable, ...], int], source: str) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise SpecError(f"{source}:{key.start_mark.line + 1}: a key is a word, not a list or a mapping")
             here = (*loc, key.value)
             if here in lines:
                 line, first = key.start_mark.line + 1, lines[here]
@@ -83,7 +85,9 @@ def parse_located(text: str, *, source: str) -> LocatedDocument:
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise SpecError(f"{source}:{line}: not valid YAML: {exc.problem}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        if isinstance(exc, SpecError):
+            raise
         raise SpecError(f"{source}: not valid YAML: {exc}") from exc
     return LocatedDocument(data=data, source=source, lines=lines)
 

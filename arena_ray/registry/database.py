@@ -43,8 +43,12 @@ class Database:
         address = _parse(url)
         self.path = _file_of(address)
         self.place = str(self.path) if self.path else address.render_as_string(hide_password=True)
-        self._reader = self._make_engine(address)
-        self._writer = self._reader.execution_options(**{_WRITES: True})
+        self._engine = self._make_engine(address)
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+        # What SQLite does anyway: PostgreSQL else shows each statement another moment.
+        self._reader = (
+            self._engine.execution_options(isolation_level="REPEATABLE READ") if not self.path else self._engine
+        )
 
     @property
     def read_only(self) -> bool:
@@ -146,7 +150,7 @@ class Database:
     def close(self) -> None:
         """Give up all connections. Nothing can be read or written any more."""
         self._closed = True
-        self._reader.dispose()
+        self._engine.dispose()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -3,7 +3,7 @@
 Started as ``python -I -S guard.py LEASH_FD STATUS_FD COMMAND…``. It is in a session of its own, so that the end of the
 actor's process group does not take the guard before it has cleaned up; it is the subreaper of all that the training
 starts, daemons included. Down the leash come single letters: ``I``, ``T``, ``K`` signal the training's process group;
-the leash's end means that the actor is gone. Up the status pipe go two JSON lines: the training's pid, and how it ended.
+the leash's end means that the actor is gone. Up the status pipe go two JSON lines: the training's pid, and its end.
 Standard library only, no import of ours: it must stay small.
 """
 

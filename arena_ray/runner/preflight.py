@@ -71,6 +71,8 @@ def _warnings(spec: ExperimentSpec, report: ScriptReport) -> tuple[str, ...]:
 
 
 def _check(spec: ExperimentSpec, bundle: Bundle, runner: Runner) -> Submission:
+    if spec.config and not runner.capabilities.has_config:
+        raise SpecError(f"runner {spec.runner!r} takes no 'config'; its scripts have flags and hyperparameters only")
     report = _inspect(bundle, runner, script=spec.script)
     flags = check_flags(
         report.arguments,

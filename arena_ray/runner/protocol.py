@@ -61,6 +61,8 @@ class Capabilities:
 
     resume: Literal["none", "warm", "exact"] = "none"
     """``exact``: every script goes on bit for bit as if it had never stopped; ``warm``: it goes on."""
+    has_config: bool = False
+    """Whether its scripts take the nested ``config`` of an experiment file."""
     is_deterministic: bool = False
     """Same seed, CPU, one thread: same numbers."""
 

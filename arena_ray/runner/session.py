@@ -189,7 +189,8 @@ class Session:
         self._speed.append((now, step))
         while now - self._speed[0][0] > SPEED_WINDOW_S and len(self._speed) > 2:
             self._speed.popleft()
-        (then, before), elapsed = self._speed[0], now - self._speed[0][0]
+        then, before = self._speed[0]
+        elapsed = now - then
         speed = (step - before) / elapsed if elapsed > 0 and step >= before else math.nan
         self._progress = Progress(message["boundary"], step, speed)
         if message.get("ended"):

@@ -77,6 +77,11 @@ def test_the_harness_needs_nothing_but_the_standard_library() -> None:
     assert outside == set()
 
 
+def test_the_harness_is_written_in_the_python_of_the_oldest_script() -> None:
+    for path in (PACKAGE / "harness").glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 8))
+
+
 def imports_of_statement(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names}

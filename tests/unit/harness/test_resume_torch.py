@@ -1,4 +1,7 @@
-"""Killed at a boundary and restored in a new process, a script ends with the same bits. Few processes: torch is slow to import."""
+"""Killed at a boundary and restored in a new process, a script ends with the same bits.
+
+Few processes, each tried in many ways: torch is slow to import.
+"""
 
 import json
 
@@ -98,7 +101,8 @@ if __name__ == "__main__":
     fingerprint(log_alpha=log_alpha, storage=storage, scratch=agent.scratch, **agent.state_dict())
     fingerprint(**{f"target.{name}": tensor for name, tensor in target.state_dict().items()})
     print("FINAL", agent.passes, agent.optimizer is optimizer, agent.heads[0] is agent.head0, agent.body[2].training)
-    print("FINAL", optimizer.param_groups[0]["lr"], len(replay), envs.envs[0].unwrapped.state, type(replay[0]) is Transition)
+    print("FINAL", optimizer.param_groups[0]["lr"], len(replay), envs.envs[0].unwrapped.state)
+    print("FINAL", type(replay[0]) is Transition, row_view.data_ptr() == storage[2].data_ptr())
 """
 )
 

@@ -3,14 +3,14 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 
 from arena_ray.harness.wire import strict
 
 
 def is_alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
