@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := cluster/constraints.txt
 SOURCES := arena_ray runners tests
+WITHOUT_RAY := tests/unit tests/contract tests/docs
+WITH_RAY := tests/ray tests/cluster tests/e2e
 DEMO := cluster/examples/ppo_cartpole.yaml
 
 .DEFAULT_GOAL := help
@@ -40,13 +42,15 @@ type: $(READY) ## Check types
 	$(BIN)/mypy
 
 test: $(READY) ## Run the test suite
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 $(WITHOUT_RAY)
+	$(BIN)/pytest -m "not slow" $(WITH_RAY)
 
 test-unit: $(READY) ## Run the tests that need no Ray, in under a minute
-	$(BIN)/pytest tests/unit tests/contract tests/docs
+	$(BIN)/pytest -m "not slow" -n 2 $(WITHOUT_RAY)
 
 test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix too
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 $(WITHOUT_RAY)
+	$(BIN)/pytest $(WITH_RAY)
 
 bench: $(READY) ## Measure against the bare script, side by side
 	$(BIN)/python tests/bench/run.py

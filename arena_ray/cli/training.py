@@ -70,7 +70,11 @@ def cluster_at_hand(*, keep: bool) -> Iterator[tuple[ArenaClient, bool]]:
                 address = started.address
     is_own = started is not None and not keep
     try:
-        with _terminated_like_interrupted(), ArenaClient(address, retry_s=_GATEWAY_RESTART_S) as client:
+        has_ended = started.has_ended if started is not None else lambda: False
+        with (
+            _terminated_like_interrupted(),
+            ArenaClient(address, retry_s=_GATEWAY_RESTART_S, has_ended=has_ended) as client,
+        ):
             yield client, is_own
     finally:
         if started is not None and is_own:

@@ -95,10 +95,9 @@ def main(argv: List[str]) -> Any:
     sys.path.insert(0, str(run.script.parent))
     try:
         code = run.prepare()
-    except NoMainLoop as exc:
-        return _fail(run, exc, 2)
-    except (OSError, SyntaxError, ValueError) as exc:
-        return _fail(run, exc, 1)
+    except (NoMainLoop, OSError, SyntaxError, ValueError) as exc:
+        exc.__traceback__ = None  # no line of the script ran
+        return _fail(run, exc, 1 if isinstance(exc, SyntaxError) else 2)
     try:
         run.execute(code)
     except StopTraining:
@@ -135,8 +134,9 @@ def _fail(run: _Run, exc: BaseException, exit_code: int) -> int:
     """Print the traceback as Python would, tell the run, and return *exit_code*."""
     shown = _without_harness(exc.__traceback__)
     exc.__traceback__ = shown
-    if isinstance(exc, (NoMainLoop, RestoreFailed)):
-        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)  # no line of the script is to blame
+    if isinstance(exc, RestoreFailed) or (shown is None and not isinstance(exc, SyntaxError)):
+        exc.__cause__, exc.__suppress_context__ = None, True
+        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
     else:
         sys.excepthook(type(exc), exc, shown)
     run.finish(_error(run, exc, str(exc), shown))
@@ -153,13 +153,18 @@ def _error(run: _Run, exc: BaseException, message: str, trace: Optional[types.Tr
 
 
 def _without_harness(trace: Optional[types.TracebackType]) -> Optional[types.TracebackType]:
-    """Return *trace* without the frames of this package: the script's author has not written them."""
-    kept = []
+    """Return *trace* without the frames of this package, which the script's author has not written.
+
+    Where it ends in this package the fault is ours, and the whole trace stays.
+    """
+    entries = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_HERE):
-            kept.append(trace)
+        entries.append(trace)
         trace = trace.tb_next
+    ours = [entry.tb_frame.f_code.co_filename.startswith(_HERE) for entry in entries]
+    if ours and ours[-1]:
+        return entries[0]
     rest = None
-    for entry in reversed(kept):
+    for entry in reversed([entry for index, entry in enumerate(entries) if not ours[index]]):
         rest = types.TracebackType(rest, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return rest

@@ -14,6 +14,7 @@ from arena_ray.model.yaml_lines import LocatedDocument, load_located
 
 Scalar = bool | int | float | str | None
 FlagValue = Scalar | list[Scalar]
+FlagName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 
@@ -53,8 +54,8 @@ class ExperimentSpec(Strict):
     runner: Name
     script: str = Field(min_length=1)
     env_id: str = Field(min_length=1)
-    hyperparameters: dict[str, FlagValue] = Field(default_factory=dict)
-    flags: dict[str, FlagValue] = Field(default_factory=dict)
+    hyperparameters: dict[FlagName, FlagValue] = Field(default_factory=dict)
+    flags: dict[FlagName, FlagValue] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=1, ge=0)
     resources: Resources = Resources()

@@ -102,7 +102,7 @@ def load_located(path: Path) -> LocatedDocument:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
         raise SpecError(
-            f"no experiment file {path}; give the path of a YAML file, such as cluster/examples/demo.yaml"
+            f"no experiment file {path}; give the path of a YAML file, such as cluster/examples/ppo_cartpole.yaml"
         ) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise SpecError(f"{path} cannot be read: {exc}") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -59,10 +59,19 @@ class ArenaClient:
         address: Where the gateway is, see :func:`arena_ray.orchestrator.reader.find_client`.
         timeout_s: Seconds one answer may take.
         retry_s: Seconds to go on trying.
+        has_ended: Says whether the cluster is known to have ended, so that there is nothing to try any more.
     """
 
-    def __init__(self, address: GatewayAddress, *, timeout_s: float = 10.0, retry_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        address: GatewayAddress,
+        *,
+        timeout_s: float = 10.0,
+        retry_s: float = 5.0,
+        has_ended: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.address = address
+        self._has_ended = has_ended
         self._timeout_s = timeout_s
         self._retry_s = retry_s
         # No proxy of the environment stands between us and the cluster, and plain HTTP needs no certificates,
@@ -198,6 +207,8 @@ class ArenaClient:
             try:
                 response = self._http.request(method, url, **{**options, "headers": headers})
             except httpx.TransportError as exc:
+                if self._has_ended():
+                    raise self._ended() from exc
                 may_repeat = is_repeatable or isinstance(exc, _NEVER_SENT)
                 if not may_repeat or time.monotonic() >= deadline:
                     raise self._unavailable(exc) from exc
@@ -222,6 +233,13 @@ class ArenaClient:
         return ClusterUnavailable(
             f"the gateway at {self.address.url} does not answer ({str(reason) or type(reason).__name__}); "
             "see 'arena doctor', or start a cluster with 'arena up'"
+        )
+
+    def _ended(self) -> ClusterUnavailable:
+        log = Workspace(Path(self.address.home)).cluster_log
+        return ClusterUnavailable(
+            f"the cluster has ended before its work (see {log}); runs go on from their last checkpoint with the next one: "
+            "give the same command again"
         )
 
     def _error(self, response: httpx.Response) -> ArenaError:

@@ -14,9 +14,6 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator import cluster
 from arena_ray.orchestrator.api import GatewayAddress, get_gateway, write_gateway
-from arena_ray.orchestrator.gateway import create_app
-from arena_ray.orchestrator.http_server import HttpServer, listen
-from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.scheduling.port import NAMESPACE, RayPort
 
 GATEWAY_NAME = "gateway"
@@ -26,6 +23,11 @@ class GatewayActor:
     """Serves the gateway. Restarted by Ray, it comes back under the same address and token."""
 
     def __init__(self, *, home: str, settings: Settings) -> None:
+        # Imported here: the process that only starts this actor is not to carry a web server.
+        from arena_ray.orchestrator.gateway import create_app
+        from arena_ray.orchestrator.http_server import HttpServer, listen
+        from arena_ray.orchestrator.reader import RegistryReader
+
         workspace = Workspace(Path(home))
         before = get_gateway(workspace.gateway)
         token = before.token if before else secrets.token_urlsafe(32)

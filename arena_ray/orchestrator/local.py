@@ -40,6 +40,10 @@ class LocalCluster:
     ) -> None:
         self.close()
 
+    def has_ended(self) -> bool:
+        """Whether the cluster is gone although nobody took it down."""
+        return self._keeper.poll() is not None
+
     def close(self) -> None:
         """Let go of the leash and wait until the cluster is gone; nothing happens to one that is to be kept."""
         if self._leash is None:

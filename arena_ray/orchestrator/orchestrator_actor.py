@@ -13,12 +13,7 @@ import ray
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator import cluster
-from arena_ray.orchestrator.core import Orchestrator
-from arena_ray.orchestrator.driver_actor import RayDrivers
-from arena_ray.registry.store import Store
-from arena_ray.runner.discovery import load_runners
 from arena_ray.scheduling.port import NAMESPACE, ORCHESTRATOR_NAME
-from arena_ray.telemetry.hub import Hub
 
 KEEP_INTERVAL_S = 2.0
 
@@ -29,6 +24,13 @@ class OrchestratorActor:
     """A thin shell around :class:`Orchestrator`."""
 
     def __init__(self, *, home: str, settings: Settings) -> None:
+        # Imported here: the process that only starts this actor is not to carry all of it.
+        from arena_ray.orchestrator.core import Orchestrator
+        from arena_ray.orchestrator.driver_actor import RayDrivers
+        from arena_ray.registry.store import Store
+        from arena_ray.runner.discovery import load_runners
+        from arena_ray.telemetry.hub import Hub
+
         workspace = Workspace(Path(home))
         runners = load_runners().runners
         timing_tags = frozenset(tag for runner in runners.values() for tag in runner.timing_tags)

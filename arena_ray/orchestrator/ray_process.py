@@ -29,6 +29,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 
 OBJECT_STORE_BYTES = 256 << 20
+DIRECTORY_PREFIX = "arena-ray-"
 LOOPBACK = "127.0.0.2"
 """Ray replaces 127.0.0.1 by the machine's outer address and would listen there; this one is loopback as well."""
 
@@ -45,6 +46,8 @@ class Keeper(BaseModel):
 
     pid: int
     created: float
+    directory: str = ""
+    """Where Ray keeps its sockets and logs."""
 
 
 def say(kind: str, content: str) -> None:
@@ -54,8 +57,8 @@ def say(kind: str, content: str) -> None:
 
 
 @contextmanager
-def _sole_keeper(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace's lock, and say in its file who does."""
+def _sole_keeper(workspace: Workspace) -> Iterator[Path]:
+    """Hold the workspace's lock, say in its file who does, and give a directory for Ray."""
     workspace.training.mkdir(parents=True, exist_ok=True)
     with workspace.cluster_lock.open("w") as lock:
         try:
@@ -64,20 +67,31 @@ def _sole_keeper(workspace: Workspace) -> Iterator[None]:
             raise ClusterUnavailable(
                 f"another process is starting or stopping the cluster of {workspace.home}; try again in a moment"
             ) from exc
+        _clear_after_killed_keeper(workspace)
+        # Ray's sockets lie there, and the path of a socket has 107 bytes at most: the workspace may be deeper than that.
+        directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
         me = psutil.Process()
-        workspace.cluster.write_text(Keeper(pid=me.pid, created=me.create_time()).model_dump_json())
+        keeper = Keeper(pid=me.pid, created=me.create_time(), directory=str(directory))
+        workspace.cluster.write_text(keeper.model_dump_json())
         try:
-            yield
+            yield directory
         finally:
-            workspace.cluster.unlink(missing_ok=True)
             workspace.gateway.unlink(missing_ok=True)
+            shutil.rmtree(directory, ignore_errors=True)
+            workspace.cluster.unlink(missing_ok=True)
+
+
+def _clear_after_killed_keeper(workspace: Workspace) -> None:
+    """Remove the directory of a Ray whose keeper could not do so itself."""
+    with suppress(OSError, ValueError):
+        directory = Path(Keeper.model_validate_json(workspace.cluster.read_text()).directory)
+        if directory.name.startswith(DIRECTORY_PREFIX):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _embedded_ray(settings: Settings) -> Iterator[None]:
-    """Run a Ray cluster of this process, on loopback, with a token, in a directory of its own."""
-    # Ray's sockets lie there, and the path of a socket has 107 bytes at most: the workspace may be deeper than that.
-    directory = Path(tempfile.mkdtemp(prefix="arena-ray-"))
+def _embedded_ray(settings: Settings, directory: Path) -> Iterator[None]:
+    """Run a Ray cluster of this process, on loopback, with a token, in *directory*."""
     os.environ.update({**FAST_FAULT_DETECTION, **QUIET, "RAY_AUTH_MODE": "token"})
     import ray
 
@@ -97,7 +111,6 @@ def _embedded_ray(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _wait_for_the_end(leash: int | None) -> None:
@@ -116,9 +129,9 @@ def _end_with(leash: int, ended: threading.Event) -> None:
 
 def run_embedded(workspace: Workspace, settings: Settings, *, leash: int | None) -> None:
     """Keep an embedded cluster until a signal comes or the *leash*, a pipe's end, is let go."""
-    with _sole_keeper(workspace):
+    with _sole_keeper(workspace) as directory:
         say("progress", "starting Ray on this machine")
-        with _embedded_ray(settings):
+        with _embedded_ray(settings, directory):
             from arena_ray.orchestrator.services import ensure_services, remove_services
 
             say("progress", "starting the orchestrator and the gateway")

@@ -103,6 +103,7 @@ class Session:
         self._speed: deque[tuple[float, int]] = deque()
         self._progress = Progress(0, 0, math.nan)
         self._is_ready = False
+        self._is_restoring = False
         self._is_over = False
         self._deadline = clock() + launch.start_timeout_s
         self._leaving: Intent = Intent.NONE
@@ -145,6 +146,7 @@ class Session:
             stderr=files.output(number, "stderr"),
         )
         if checkpoint:
+            self._is_restoring = True
             self._process.wire.send("restore", path=checkpoint.uri)
         self._process.wire.send("grant", until_step=None)
 
@@ -177,6 +179,8 @@ class Session:
             handler(message)
 
     def _on_step(self, message: Message) -> None:
+        if self._is_restoring:  # logged before the main loop: the first attempt has told it already
+            return
         scalars = {tag: decode_number(value) for tag, value in message["scalars"].items()}
         event = TrainingStep(message["boundary"], message["step"], scalars, message["wall_time"])
         self._pending.append(event)
@@ -200,6 +204,7 @@ class Session:
 
     def _on_restored(self, message: Message) -> None:
         self._is_ready = True
+        self._is_restoring = False
         self._note_skipped(message)
 
     def _on_snapshot_saved(self, message: Message) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import ray
 
@@ -14,7 +14,9 @@ from arena_ray.model.records import Attempt, Checkpoint, Revision, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
-from arena_ray.runner.bundle import Bundle
+
+if TYPE_CHECKING:
+    from arena_ray.runner.bundle import Bundle
 
 ORCHESTRATOR_NAME = "orchestrator"
 NAMESPACE = "arena"

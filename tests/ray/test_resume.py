@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+from pathlib import Path
 
 import pytest
 from cluster_kit import Arena
+from resume_state import differences
 
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome
@@ -61,5 +63,7 @@ def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena
     assert ended.attempt == 4
     assert [a.resumed_from is not None for a in arena.client.attempts(ended.run_id)] == [False, True, True, True]
     assert rows(arena, ended) == rows(arena, expected)
+    # Optimizer, generators, environments, replay buffer, counters: every captured value.
+    assert differences(Path(final_of(arena, ended).uri), Path(final_of(arena, expected).uri)) == []
     assert final_of(arena, ended).policy_digest == final_of(arena, expected).policy_digest
     assert final_of(arena, ended).metrics_digest == final_of(arena, expected).metrics_digest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -75,23 +74,6 @@ def test_every_public_name_can_be_had() -> None:
     assert set(arena_ray.__all__) <= set(dir(arena_ray))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = arena_ray.nothing
-
-
-@pytest.mark.parametrize(("words", "limit_s"), [(("--help",), 0.15), (("runs", "--json"), 0.4)])
-def test_commands_that_only_read_answer_in_a_moment(
-    arena_process: ArenaProcess, add_run: AddRun, words: tuple[str, ...], limit_s: float
-) -> None:
-    add_run()
-
-    def seconds() -> float:
-        begin = time.perf_counter()
-        process = arena_process(*words)
-        process.communicate()
-        assert process.returncode == 0
-        return time.perf_counter() - begin
-
-    # The best of five: what counts is what the command needs, not what else this machine is doing.
-    assert min(seconds() for _ in range(5)) < limit_s
 
 
 def test_every_command_has_the_options_of_all_and_help_in_sentences() -> None:

@@ -42,7 +42,9 @@ def test_a_gateway_that_answers_is_ok(arena: Arena, gateway: GatewayAddress) -> 
     assert findings(arena)["gateway"]["detail"] == f"answers at {gateway.url}"
 
 
-@pytest.mark.parametrize(("pid", "said"), [(os.getpid(), "does not answer"), (2**22 + 1, "is gone")])
+@pytest.mark.parametrize(
+    ("pid", "said"), [pytest.param(os.getpid(), "does not answer", id="silent"), (2**22 + 1, "is gone")]
+)
 def test_a_stale_gateway_file_is_a_warning_with_what_mends_it(
     arena: Arena, workspace: Workspace, pid: int, said: str
 ) -> None:

@@ -36,7 +36,7 @@ def spec_with(*assignments: str, seed: int | None = None) -> ExperimentSpec:
         ("learning_rate=1e-4", lambda spec: spec.hyperparameters == {"learning_rate": 1e-4}),
         ("hyperparameters.layers=[64, 64]", lambda spec: spec.hyperparameters["layers"] == [64, 64]),
         ("resources.gpu=0.5", lambda spec: spec.resources.gpu == 0.5),
-        ("flags.note=a=b", lambda spec: spec.flags == {"note": "a=b"}),
+        ("flags.note=a=b", lambda spec: spec.flags["note"] == "a=b"),
         ("flags.wandb_entity=null", lambda spec: spec.flags["wandb_entity"] is None),
         ("config.model.depth=3", lambda spec: spec.config == {"model": {"depth": 3}}),
     ],

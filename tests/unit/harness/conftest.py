@@ -17,7 +17,7 @@ import pytest
 import arena_ray.harness
 
 HARNESS = Path(arena_ray.harness.__file__).parent
-TIMEOUT_S = 40.0
+TIMEOUT_S = 90.0
 
 
 class Trainer:
@@ -109,7 +109,7 @@ def train(tmp_path):
     def start(source: str, *args: str, name: str = "script.py", **options: Any) -> Trainer:
         script = tmp_path / name
         script.write_text(textwrap.dedent(source))
-        started.append(Trainer(script, *args, **options))
+        started.append(Trainer(options.pop("script", script), *args, **options))
         return started[-1]
 
     yield start

@@ -105,12 +105,22 @@ def test_script_without_a_main_loop_does_not_start(train, tmp_path):
     assert not (tmp_path / "started").exists()
 
 
-def test_syntax_error_names_its_line(train):
+def test_syntax_error_is_printed_as_python_prints_it(train, tmp_path):
     trainer = train("x = 1\nfor in\n")
     error = trainer.wait_for("error")
     assert (error["class"], error["line"]) == ("SyntaxError", 2)
-    assert "for in" in trainer.outcome()[1]
-    assert trainer.process.returncode == 1
+    bare = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False)
+    assert trainer.outcome()[1] == bare.stderr
+    assert trainer.process.returncode == bare.returncode == 1
+
+
+def test_missing_script_is_told_in_one_line(train, tmp_path):
+    trainer = train("", name="empty.py", script=tmp_path / "missing.py")
+    assert trainer.wait_for("error")["class"] == "FileNotFoundError"
+    errors = trainer.outcome()[1]
+    assert errors.count("\n") == 1
+    assert "missing.py" in errors
+    assert trainer.process.returncode == 2
 
 
 def test_deep_recursion_is_reported_too(train):

@@ -228,6 +228,63 @@ def test_unpicklable_variable_is_named_and_the_rest_is_kept(train, tmp_path):
     assert final(again.finish()) == final(uninterrupted(train, LOOP))
 
 
+def test_variable_of_an_enclosing_function_is_reported(train, tmp_path):
+    trainer = train(
+        """
+        def main():
+            scores, rate = [], 0.5
+            def train_all():
+                for step in range(9):
+                    {}.update()
+                    scores.append(rate)
+            train_all()
+        main()
+        """
+    )
+    trainer.wait_for("boundary", held=True)
+    skipped = trainer.snapshot(tmp_path / "checkpoint")["skipped"]
+    assert skipped == [{"name": "scores", "why": "it belongs to an enclosing function"}]
+
+
+def test_object_that_forgets_its_state_when_pickled_is_reported(train, tmp_path):
+    trainer = train(
+        """
+        class EzPickle:
+            def __getstate__(self):
+                return {"arguments": ()}
+        class Lander(EzPickle):
+            pass
+        worlds = [Lander()]
+        for step in range(9):
+            {}.update()
+        """
+    )
+    trainer.wait_for("boundary", held=True)
+    (skipped,) = trainer.snapshot(tmp_path / "checkpoint")["skipped"]
+    assert skipped["name"] == "worlds"
+    assert "Lander keeps only its constructor arguments" in skipped["why"]
+
+
+def test_second_entry_into_the_main_loop_cannot_be_checkpointed(train, tmp_path):
+    trainer = train(
+        """
+        def epoch():
+            for step in range(3):
+                {}.update()
+        epoch()
+        epoch()
+        """
+    )
+    trainer.wait_for("boundary", held=True)
+    trainer.send("grant", until_step=None)
+    trainer.wait_for("boundary", ended=True)
+    trainer.send("grant", until_step=0)
+    trainer.send("grant", until_step=None)
+    trainer.wait_for("boundary", ended=True, boundary=6)
+    trainer.send("snapshot", path=str(tmp_path / "checkpoint"))
+    assert "a second time" in trainer.wait_for("snapshot_failed")["reason"]
+
+
 def test_object_that_is_iterated_is_advanced_and_not_reported(train, tmp_path):
     source = """
     def numbers():

@@ -103,7 +103,7 @@ def test_a_move_replaces_the_reason_and_none_clears_it(bench: Any) -> None:
     assert bench.store.move_run(run.run_id, RunState.PAUSED).reason is None
 
 
-@pytest.mark.parametrize("target", [*FINAL_STATES, RunState.PAUSED, RunState.QUEUED])
+@pytest.mark.parametrize("target", [*sorted(FINAL_STATES), RunState.PAUSED, RunState.QUEUED])
 def test_what_the_user_asked_for_is_settled_when_the_run_comes_to_rest(bench: Any, target: RunState) -> None:
     run = bench.submit()
     bench.begin(run)

@@ -109,16 +109,18 @@ def test_a_flag_that_cannot_be_used_ends_the_script_with_a_clear_line(
     assert "Traceback" not in done.stderr
 
 
+TUNED = ["--learning-rate", "1e-3", "--gamma", "0.98", "--gae-lambda", "0.9", "--no-clip-vloss"]
+
+
 def test_ppo_learns_while_the_test_waits(tmp_path: Path) -> None:
-    done = train("ppo", "--total-timesteps", "16384", cwd=tmp_path)
+    done = train("ppo", "--total-timesteps", "16384", *TUNED, cwd=tmp_path)
     returns = last_returns(done.stdout)
     assert sum(returns) / len(returns) > 60  # an untrained policy balances for about 20 steps
 
 
 @pytest.mark.slow
 def test_ppo_solves_cartpole_in_100000_steps(tmp_path: Path) -> None:
-    tuned = ["--learning-rate", "1e-3", "--gamma", "0.98", "--gae-lambda", "0.9", "--no-clip-vloss"]
-    done = train("ppo", "--total-timesteps", "100000", *tuned, cwd=tmp_path)
+    done = train("ppo", "--total-timesteps", "100000", *TUNED, cwd=tmp_path)
     assert sum(last_returns(done.stdout)) / 20 >= 400
 
 
