@@ -30,6 +30,8 @@ from arena_ray.model.settings import Settings
 
 OBJECT_STORE_BYTES = 256 << 20
 DIRECTORY_PREFIX = "arena-ray-"
+JOB_DIRECTORIES = "working_dir_files"
+"""Name of the directory in which Ray unpacks the working directories of jobs."""
 LOOPBACK = "127.0.0.2"
 """Ray replaces 127.0.0.1 by the machine's outer address and would listen there; this one is loopback as well."""
 
@@ -57,7 +59,7 @@ def say(kind: str, content: str) -> None:
 
 
 @contextmanager
-def _sole_keeper(workspace: Workspace) -> Iterator[Path]:
+def sole_keeper(workspace: Workspace) -> Iterator[Path]:
     """Hold the workspace's lock, say in its file who does, and give a directory for Ray."""
     workspace.training.mkdir(parents=True, exist_ok=True)
     with workspace.cluster_lock.open("w") as lock:
@@ -129,7 +131,7 @@ def _end_with(leash: int, ended: threading.Event) -> None:
 
 def run_embedded(workspace: Workspace, settings: Settings, *, leash: int | None) -> None:
     """Keep an embedded cluster until a signal comes or the *leash*, a pipe's end, is let go."""
-    with _sole_keeper(workspace) as directory:
+    with sole_keeper(workspace) as directory:
         say("progress", "starting Ray on this machine")
         with _embedded_ray(settings, directory):
             from arena_ray.orchestrator.services import ensure_services, remove_services
@@ -139,6 +141,14 @@ def run_embedded(workspace: Workspace, settings: Settings, *, leash: int | None)
             say("address", address.model_dump_json())
             _wait_for_the_end(leash)
             remove_services()
+
+
+def lasting_home(home: Path, *, otherwise: Path) -> Path:
+    """Return *home*, or *otherwise* where *home* lies in the copy of a working directory that Ray makes for a job.
+
+    Ray deletes such a copy some time after the job; what the services keep is to outlast it.
+    """
+    return otherwise if JOB_DIRECTORIES in home.parts else home
 
 
 def run_attached(workspace: Workspace, settings: Settings, *, is_leaving: bool) -> None:
@@ -154,7 +164,8 @@ def run_attached(workspace: Workspace, settings: Settings, *, is_leaving: bool) 
         remove_services()
         return
     say("progress", "starting the orchestrator and the gateway there, if need be")
-    say("address", ensure_services(home=str(workspace.home), settings=settings).model_dump_json())
+    home = lasting_home(workspace.home, otherwise=Path("~/arena").expanduser())
+    say("address", ensure_services(home=str(home), settings=settings).model_dump_json())
 
 
 @click.command()
