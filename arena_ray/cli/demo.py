@@ -23,10 +23,12 @@ from arena_ray.cli.training import (
 )
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.paths import Workspace
+from arena_ray.model.states import AttemptOutcome
 
 if TYPE_CHECKING:
     from arena_ray.model.records import Run
     from arena_ray.orchestrator.client import ArenaClient
+    from arena_ray.runner.preflight import Submission
 
 REFERENCE_SUFFIX = "-uninterrupted"
 
@@ -48,9 +50,10 @@ def demo(file: Path, keep: bool, as_json: bool) -> None:
     with cluster_at_hand(keep=keep) as (client, is_own_cluster):
         killed, reference = [start(client, submission, force_new=False) for submission in submissions]
         try:
-            killed, reference = _watch_both(client, killed, reference, total=total)
+            killed = _watch_killed(client, killed, total=total)
+            reference = _watch_reference(client, reference, submissions[1], total=total)
         except KeyboardInterrupt:
-            _leave([killed, reference], client, is_own_cluster=is_own_cluster)
+            _leave(client, [killed.experiment, reference.experiment], is_own_cluster=is_own_cluster)
             click.get_current_context().exit(EXIT_INTERRUPTED)
         is_equal = _report(client, killed, reference, as_json=as_json)
     click.get_current_context().exit(0 if is_equal else 1)
@@ -62,20 +65,33 @@ def _experiment_of(file: Path) -> str:
     return load_spec(file).experiment
 
 
-def _watch_both(client: ArenaClient, killed: Run, reference: Run, *, total: int | None) -> tuple[Run, Run]:
+def _watch_killed(client: ArenaClient, run: Run, *, total: int | None) -> Run:
+    """Watch *run* to its end and kill its training half-way, unless something has killed it already."""
     from arena_ray.cli.live import view_for, watch
 
     def is_half_done(run: Run) -> bool:
-        return run.attempt > 1 or 2 * run.global_step >= (total or 0) > 0
+        return 2 * run.global_step >= (total or 0) > 0
 
-    killed = watch(client, killed, total_steps=total, view=view_for(sys.stderr), until=is_half_done)
-    if killed.attempt == 1 and not killed.state.is_final:
-        pid = _kill_training(killed, home=Path(client.address.home))
-        click.echo(f"killed the training process {pid} at step {killed.global_step:,} with SIGKILL", err=True)
-    killed = watch(client, killed, total_steps=total, view=view_for(sys.stderr))
-    if not client.run(reference.run_id).state.is_final:
+    run = watch(client, run, total_steps=total, view=view_for(sys.stderr), until=is_half_done)
+    has_been_killed = any(attempt.outcome is AttemptOutcome.LOST for attempt in client.attempts(run.run_id))
+    if not has_been_killed and not run.state.is_final:
+        pid = _kill_training(run, home=Path(client.address.home))
+        click.echo(f"killed the training process {pid} at step {run.global_step:,} with SIGKILL", err=True)
+    return watch(client, run, total_steps=total, view=view_for(sys.stderr))
+
+
+def _watch_reference(client: ArenaClient, run: Run, submission: Submission, *, total: int | None) -> Run:
+    """Watch *run* to its end; where it was interrupted by Ctrl-C before, train another one without a break."""
+    from arena_ray.cli.live import view_for, watch
+
+    if not client.run(run.run_id).state.is_final:
         click.echo("waiting for the uninterrupted training", err=True)
-    return killed, watch(client, reference, total_steps=total, view=view_for(sys.stderr))
+    run = watch(client, run, total_steps=total, view=view_for(sys.stderr))
+    if run.attempt > 1:
+        click.echo("that one was interrupted too: training another one without a break", err=True)
+        run = start(client, submission, force_new=True)
+        run = watch(client, run, total_steps=total, view=view_for(sys.stderr))
+    return run
 
 
 def _kill_training(run: Run, *, home: Path) -> int:
@@ -92,19 +108,19 @@ def _kill_training(run: Run, *, home: Path) -> int:
     raise ArenaError(f"the training process of {run.name} is not on this machine, so it cannot be killed for show")
 
 
-def _leave(runs: list[Run], client: ArenaClient, *, is_own_cluster: bool) -> None:
+def _leave(client: ArenaClient, experiments: list[str], *, is_own_cluster: bool) -> None:
     if not is_own_cluster:
         click.echo("the runs go on without being watched; see 'arena runs'", err=True)
         return
-    for run in runs:
-        if not client.run(run.run_id).state.is_final:
+    for run in (run for experiment in experiments for run in client.runs(experiment=experiment)):
+        if not run.state.is_final:
             click.echo(pause_and_wait(client, run), err=True)
     click.echo("to go on: the same command again", err=True)
 
 
 def _report(client: ArenaClient, killed: Run, reference: Run, *, as_json: bool) -> bool:
     digests = [_final_digest(client, run) for run in (killed, reference)]
-    is_equal = digests[0] is not None and digests[0] == digests[1]
+    is_equal = digests[0] is not None and digests[0] == digests[1] and reference.attempt == 1
     if as_json:
         print_json({"is_equal": is_equal, "policy_digests": digests, "runs": [killed, reference]})
         return is_equal

@@ -132,6 +132,11 @@ class Workspace:
         return self.training / "bundles"
 
     @property
+    def reserve(self) -> Path:
+        """Space set aside for the day when the disk is full."""
+        return self.training / "reserve"
+
+    @property
     def tune(self) -> Path:
         """Ray Tune's own book-keeping; nothing of ours depends on it."""
         return self.training / "tune"

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from arena_ray.model.errors import IllegalTransition, StaleAttempt
+from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt
 from arena_ray.model.events import Batch, CheckpointSaved, MetricPoint
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, Intent, RunState
 from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.orchestrator.retention import expendable
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
@@ -68,6 +69,7 @@ class Orchestrator:
         self._workspace = workspace
         self._settings = settings
         self._bundles = BundleStore(workspace.bundles)
+        self._reserve = Reserve(workspace.reserve)
         self._store = store
         self._hub = hub
         self._runners = runners
@@ -102,6 +104,7 @@ class Orchestrator:
                 imports=report.imports,
             )
             self._bundles.keep(submission.bundle)
+            self._reserve.fill()
             run, created = self._store.submit(
                 spec,
                 flags=submission.flags,
@@ -261,6 +264,14 @@ class Orchestrator:
         Raises:
             StaleAttempt: A newer attempt has taken over.
         """
+        try:
+            return self._record_end(run_id, attempt, outcome, reason)
+        except RegistryError:  # a full disk would else keep an end from being known, for ever
+            if True:
+                raise
+            return self._record_end(run_id, attempt, outcome, reason)
+
+    def _record_end(self, run_id: str, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
         with self._locks[run_id]:
             run = self._store.require_run(run_id)
             if run.state.is_final:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import arena_ray.harness
-from arena_ray.model.errors import ArenaError, StaleAttempt
+from arena_ray.model.errors import ArenaError, RegistryError, StaleAttempt
 from arena_ray.model.events import Batch
 from arena_ray.model.paths import Workspace
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
@@ -135,7 +135,7 @@ class Supervision:
                 end = self._session.advance(timeout_s)
             except StaleAttempt:
                 self._outcome = RunState.QUEUED  # another actor has the run now: leave without a trace
-            except OSError as exc:
+            except (OSError, RegistryError) as exc:
                 self._end(End(AttemptOutcome.FAILED, f"telemetry could not be kept: {exc}"))
             else:
                 if end is not None:

@@ -1,14 +1,15 @@
-"""A disk that fills up while a run trains on it."""
+"""A disk that fills up while runs train on it."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from e2e.terminal import Terminal
+from e2e.terminal import Terminal, end
 
-SIZE = "12m"
 GROWING = """
 import os
 import time
@@ -29,32 +30,55 @@ for global_step in range(120):
 """
 
 
-@pytest.fixture
-def small_disk(terminal: Terminal) -> Iterator[None]:
-    """Put the terminal's workspace on a disk of 12 MB."""
+@pytest.fixture(scope="module")
+def small_disk(terminal: Terminal) -> Iterator[Path]:
+    """A cluster that is up, with its workspace on a disk of 12 MB."""
     home = terminal.workspace.home
     home.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "arena-test", home], capture_output=True, text=True, check=False
-    )
+    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "arena-test", home]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"only root can mount a small disk: {mounted.stderr.strip()}")
-    yield
-    terminal.end_everything()
-    subprocess.run(["umount", "--lazy", home], check=True)
+    try:
+        terminal.ask("up", "--num-cpus", "1", "--num-gpus", "0")
+        yield home
+        assert terminal.arena("down").code == 0
+    finally:
+        terminal.end_everything()
+        subprocess.run(["umount", "--lazy", home], check=True)
 
 
-@pytest.mark.usefixtures("small_disk")
-def test_a_run_that_fills_the_disk_fails_and_says_so(terminal: Terminal) -> None:
+def fill(path: Path) -> None:
+    """Take all the space that there is."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            with suppress(OSError):
+                while file.write(b"\1" * size) == size:
+                    pass
+
+
+def test_a_run_whose_disk_is_full_fails_and_says_so(terminal: Terminal, small_disk: Path) -> None:
+    process = terminal.begin("run", terminal.write("full.yaml", experiment="full", flags={"total_timesteps": 50_000}))
+    terminal.wait_for_run("full", lambda run: run.global_step > 50, "a run at work")
+    fill(small_disk / "else")
+    finished = end(process)
+    assert finished.code == 1
+    run = terminal.run_of("full")
+    assert run.state == "failed"
+    assert "no space left on" in run.reason.splitlines()[0].lower()
+    assert run.reason.splitlines()[0] in finished.out
+    (small_disk / "else").unlink()
+
+
+def test_a_run_that_outgrows_its_disk_fails_and_keeps_what_it_had(terminal: Terminal, small_disk: Path) -> None:
     (terminal.directory / "growing.py").write_text(GROWING)
     file = terminal.write("growing.yaml", experiment="growing", script="growing.py", flags=None)
     finished = terminal.arena("run", file)
     assert finished.code == 1
     run = terminal.run_of("growing")
-    assert run.state == "failed"
+    assert (run.state, run.attempt) == ("failed", 1)
     assert run.reason == "the last checkpoint could not be written: [Errno 28] No space left on device"
     assert run.reason in finished.out
-    assert "Traceback" not in finished.err
     [newest, *_] = terminal.ask("checkpoints", run.name)
     assert 0 < newest["global_step"] < run.global_step
     assert any("No space left" in line["text"] for line in terminal.ask("logs", run.name))

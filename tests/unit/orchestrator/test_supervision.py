@@ -1,0 +1,122 @@
+"""The run actor's inside against the orchestrator's inside: a real script under the real harness, without Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Run
+from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.states import RunState
+from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.runner import preflight
+from arena_ray.runner.discovery import load_runners
+from arena_ray.scheduling.supervision import Supervision, training_environment
+from arena_ray.telemetry.archive import read_log, read_metrics
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+RUNNERS = load_runners().runners
+
+
+@pytest.fixture
+def start(core: Orchestrator) -> Callable[..., Run]:
+    def make(**flags: Any) -> Run:
+        keys = {"experiment": "x", "runner": "cleanrl", "script": "counter.py", "env_id": "CartPole-v1"}
+        spec = ExperimentSpec.model_validate(keys | {"flags": flags, "checkpoint": {"every_s": 0.2}})
+        return core.start_run(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True)[0]
+
+    return make
+
+
+@pytest.fixture
+def open_supervision(core: Orchestrator) -> Iterator[Callable[[Run], Supervision]]:
+    opened: list[Supervision] = []
+
+    def make(run: Run) -> Supervision:
+        supervision = Supervision(core, runners=RUNNERS, node="here")
+        opened.append(supervision)
+        supervision.start(run.run_id)
+        return supervision
+
+    yield make
+    for supervision in opened:
+        supervision.close()
+
+
+def advance_until(supervision: Supervision, condition: Callable[[Any], bool]) -> Any:
+    for _ in range(300):
+        if condition(progress := supervision.advance(0.1)):
+            return progress
+    raise AssertionError("it did not come true within 30 s")
+
+
+def has_ended(progress: Any) -> bool:
+    return progress.outcome is not None
+
+
+def steps_of(workspace: Workspace, run: Run) -> list[int]:
+    points = read_metrics(workspace.run(run.name).metrics)
+    return [point.global_step for point in points if point.tag == "losses/weight"]
+
+
+def test_a_run_is_trained_to_its_end(start, open_supervision, workspace) -> None:
+    run = start(total_timesteps=50)
+    progress = advance_until(open_supervision(run), has_ended)
+    assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 1)
+    assert steps_of(workspace, run) == list(range(50))
+
+
+def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, core, workspace) -> None:
+    run = start(total_timesteps=200, sleep_s=0.01)
+    supervision = open_supervision(run)
+    advance_until(supervision, lambda progress: progress.global_step > 60)
+    os.kill(supervision.pids()["training"], signal.SIGKILL)
+    progress = advance_until(supervision, has_ended)
+    assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 2)
+    assert steps_of(workspace, run) == list(range(200))
+
+
+def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervision, core, workspace) -> None:
+    run = start(total_timesteps=100, sleep_s=0.01)
+    old = open_supervision(run)
+    advance_until(old, lambda progress: progress.global_step > 10)
+    new = open_supervision(run)
+    assert advance_until(old, has_ended).outcome is RunState.QUEUED
+    assert advance_until(new, has_ended).outcome is RunState.COMPLETED
+    assert steps_of(workspace, run) == list(range(100))
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, core, workspace) -> None:
+    run = start(total_timesteps=400, sleep_s=0.01)
+    first = open_supervision(run)
+    advance_until(first, lambda _: len(core.assignment(run.run_id).checkpoints) >= 2)
+    first.close()
+    newest = core.assignment(run.run_id).checkpoints[0]
+    state = Path(newest.uri) / "resume" / "state.pkl"
+    state.write_bytes(state.read_bytes()[:-1])
+    assert advance_until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
+    notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
+    assert any(newest.uri in note and "the one before it is used" in note for note in notes)
+    assert steps_of(workspace, run) == list(range(400))
+
+
+def test_what_stands_in_the_way_of_an_attempt_fails_the_run_with_its_reason(start, open_supervision, core) -> None:
+    run = start(total_timesteps=10)
+    bundles = core.assignment(run.run_id)
+    script = Path(bundles.home) / "var/training/bundles" / bundles.revision.bundle / "counter.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("print('not the script of the revision')")
+    assert open_supervision(run).progress().outcome is RunState.FAILED
+    assert "was changed after it was written" in (core.assignment(run.run_id).run.reason or "")
+
+
+def test_the_training_sees_neither_ray_nor_gpus_it_did_not_reserve(start, core) -> None:
+    assignment = core.assignment(start().run_id)
+    env = training_environment(assignment, {"RAY_JOB_ID": "1", "CUDA_VISIBLE_DEVICES": "0,1", "HOME": "/h"})
+    assert env == {"CUDA_VISIBLE_DEVICES": "", "HOME": "/h", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
