@@ -192,6 +192,7 @@ class Session:
         except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
             reason = str(exc) if isinstance(exc, OSError) else f"{type(exc).__name__}: {exc}"
             failed = {"type": "snapshot_failed", "path": str(path), "boundary": self.position, "reason": reason}
+            failed["errno"] = getattr(exc, "errno", None)
             self._wire.send(*self._journal.take(), failed)
             return
         place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}

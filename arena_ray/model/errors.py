@@ -15,7 +15,6 @@
     ├── CudaRequired (RuntimeError)          the algorithm needs CUDA and there is none
     ├── RegistryError (RuntimeError)         the registry cannot be opened, read or written
     ├── CheckpointCorrupt (ValueError)       a checkpoint's files do not match their digests
-    ├── TrainingFailed (RuntimeError)        a script ended by itself and not well
     └── ClusterUnavailable (ConnectionError) no gateway answers, or the cluster could not be started
 
 Each message says what was asked, what stood in the way and what to do next.
@@ -148,10 +147,6 @@ class CheckpointCorrupt(ArenaError, ValueError):
     def __init__(self, path: str, *, reason: str) -> None:
         super().__init__(f"checkpoint {path} is not usable: {reason}")
         self.path = path
-
-
-class TrainingFailed(ArenaError, RuntimeError):
-    """The training process ended by itself with an error."""
 
 
 class ClusterUnavailable(ArenaError, ConnectionError):

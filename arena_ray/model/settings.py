@@ -24,6 +24,7 @@ class Settings(Strict):
     )
     ray_num_cpus: int = Field(default=0, ge=0, description="CPUs an embedded cluster offers; 0 takes the machine's.")
     ray_num_gpus: int = Field(default=-1, ge=-1, description="GPUs an embedded cluster offers; -1 takes the machine's.")
+    registry_url: str = Field(default="", description="PostgreSQL registry, postgresql://…; empty keeps it in SQLite.")
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(default=0, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
     max_lost_attempts: int = Field(

@@ -238,8 +238,8 @@ class ArenaClient:
     def _ended(self) -> ClusterUnavailable:
         log = Workspace(Path(self.address.home)).cluster_log
         return ClusterUnavailable(
-            f"the cluster has ended before its work (see {log}); runs go on from their last checkpoint with the next one: "
-            "give the same command again"
+            f"the cluster has ended before its work (see {log}); "
+            "runs go on from their last checkpoint with the next one: give the same command again"
         )
 
     def _error(self, response: httpx.Response) -> ArenaError:

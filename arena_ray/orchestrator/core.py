@@ -9,22 +9,21 @@ import logging
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Protocol
 
 from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt
-from arena_ray.model.events import Batch, CheckpointSaved, MetricPoint
+from arena_ray.model.events import Batch, MetricPoint
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, Intent, RunState
 from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
 from arena_ray.orchestrator.reserve import Reserve
-from arena_ray.orchestrator.retention import expendable
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
-from arena_ray.runner.checkpoint_files import remove_checkpoint_files
 from arena_ray.runner.environment import check_environment
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
@@ -77,10 +76,9 @@ class Orchestrator:
         self._capacity = capacity
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._submit_lock = threading.Lock()
+        self._is_retired = False
         self._answers: OrderedDict[str, tuple[Run, bool]] = OrderedDict()
         self._begun: dict[str, Attempt] = {}
-
-    # People
 
     def start_run(
         self, submission: Submission, *, force_new: bool = False, request_id: str | None = None
@@ -176,8 +174,6 @@ class Orchestrator:
         self._drivers.ensure(run.experiment_id)
         return run
 
-    # Runs
-
     def assignment(self, run_id: str) -> Assignment:
         """Return what the run's actor needs to start it."""
         run = self._store.require_run(run_id)
@@ -226,34 +222,12 @@ class Orchestrator:
                 steps_per_second=batch.steps_per_second,
             )
             for event, metrics_digest in saved:
-                self._register(run, batch.attempt, event, metrics_digest=metrics_digest, mean_return=mean_return)
+                register_checkpoint(
+                    self._store, run, batch.attempt, event, metrics_digest=metrics_digest, episodic_return=mean_return
+                )
+            if saved:
+                export_runs(self._store, self._workspace.runs_export)
         return Acknowledgement(intent=intent, episodic_return=mean_return)
-
-    def _register(
-        self, run: Run, attempt: int, event: CheckpointSaved, *, metrics_digest: str, mean_return: float
-    ) -> None:
-        known = self._store.list_checkpoints(run.run_id)
-        if any(checkpoint.uri == event.uri for checkpoint in known):  # the batch was sent twice
-            return
-        self._store.add_checkpoint(
-            run.run_id,
-            attempt=attempt,
-            boundary=event.boundary,
-            global_step=event.global_step,
-            uri=event.uri,
-            digest=event.digest,
-            policy_digest=event.policy_digest,
-            metrics_digest=metrics_digest,
-            size_bytes=event.size_bytes,
-            episodic_return=mean_return,
-            is_final=event.is_final,
-        )
-        revision = self._store.get_revision(run.revision_id)
-        if revision is not None:
-            for checkpoint in expendable(self._store.list_checkpoints(run.run_id), revision.checkpoint):
-                self._store.remove_checkpoint(checkpoint.checkpoint_id, reason="retention")
-                remove_checkpoint_files(Path(checkpoint.uri))
-        export_runs(self._store, self._workspace.runs_export)
 
     def end_attempt(self, run_id: str, *, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
         """Record how an attempt ended.
@@ -267,7 +241,7 @@ class Orchestrator:
         try:
             return self._record_end(run_id, attempt, outcome, reason)
         except RegistryError:  # a full disk would else keep an end from being known, for ever
-            if True:
+            if not self._reserve.release():
                 raise
             return self._record_end(run_id, attempt, outcome, reason)
 
@@ -304,8 +278,6 @@ class Orchestrator:
         """Return up to *count* newest points of each tag of a run, from memory."""
         return self._hub.recent_metrics(self._store.require_run(key).name, count)
 
-    # Drivers
-
     def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
         """Return the experiment's runs that are queued or under way, oldest first."""
         experiment = self._store.get_experiment(experiment_id)
@@ -314,7 +286,19 @@ class Orchestrator:
         runs = self._store.list_runs(experiment=experiment.name, states=ACTIVE_STATES)
         return [RunToDrive(run.run_id, run.name, run.state, run.resources) for run in runs]
 
+    def retire(self) -> None:
+        """Start nothing any more: the cluster is being taken down."""
+        self._is_retired = True
+
+    def release_runs(self) -> None:
+        """Queue again what was under way, so that the next cluster goes on with it."""
+        for run in self._store.list_runs(states=[RunState.STARTING, RunState.RUNNING]):
+            with self._locks[run.run_id], suppress(IllegalTransition):
+                self._store.move_run(run.run_id, RunState.QUEUED, reason="its cluster was taken down")
+
     def ensure_drivers(self) -> None:
         """See to it that every experiment with something to do has a living driver."""
+        if self._is_retired:
+            return
         for experiment_id in {run.experiment_id for run in self._store.list_runs(states=ACTIVE_STATES)}:
             self._drivers.ensure(experiment_id)

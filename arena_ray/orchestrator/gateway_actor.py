@@ -14,7 +14,8 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator import cluster
 from arena_ray.orchestrator.api import GatewayAddress, get_gateway, write_gateway
-from arena_ray.scheduling.port import NAMESPACE, RayPort
+from arena_ray.orchestrator.head_actor import ensure_on_head
+from arena_ray.scheduling.port import RayPort
 
 GATEWAY_NAME = "gateway"
 
@@ -34,7 +35,7 @@ class GatewayActor:
         port = settings.gateway_port or (int(before.url.rsplit(":", 1)[1]) if before else 0)
         app = create_app(
             RayPort.find().call,
-            reader=RegistryReader(workspace),
+            reader=RegistryReader(workspace, registry_url=settings.registry_url),
             token=token,
             home=home,
             cluster=cluster.describe_cluster,
@@ -61,15 +62,4 @@ class GatewayActor:
 
 def ensure_gateway(*, home: str, settings: Settings) -> Any:
     """Return the handle of the cluster's gateway, started if there is none."""
-    options: dict[str, Any] = {
-        "name": GATEWAY_NAME,
-        "namespace": NAMESPACE,
-        "lifetime": "detached",
-        "get_if_exists": True,
-        "max_restarts": -1,
-        "max_task_retries": -1,
-        "max_concurrency": 4,
-        "num_cpus": 0,
-        "resources": {cluster.HEAD_RESOURCE: 0.001},
-    }
-    return ray.remote(GatewayActor).options(**options).remote(home=home, settings=settings)
+    return ensure_on_head(GatewayActor, GATEWAY_NAME, max_concurrency=4, home=home, settings=settings)

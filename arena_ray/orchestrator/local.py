@@ -174,11 +174,23 @@ def stop(workspace: Workspace, on_progress: OnProgress) -> bool:
         return False
     if find(workspace) is not None:
         on_progress(f"taking our services out of the Ray cluster at {address.ray_address}")
-        settings = Settings(ray_address=address.ray_address)
-        with _open_log(workspace) as errors:
-            subprocess.run(_command("detach", workspace, settings), stdout=errors, stderr=errors, check=False)
+        _detach(workspace, Settings(ray_address=address.ray_address))
     workspace.gateway.unlink(missing_ok=True)
     return True
+
+
+def _detach(workspace: Workspace, settings: Settings) -> None:
+    with _open_log(workspace) as errors:
+        child = subprocess.Popen(
+            _command("detach", workspace, settings), stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    said = dict(_messages(child))
+    if child.wait() != 0:
+        why = said.get("error", f"see {workspace.cluster_log}")
+        raise ClusterUnavailable(
+            f"our services in the Ray cluster at {settings.ray_address} could not be ended: {why}; "
+            "where that cluster asks for tokens, set RAY_AUTH_MODE=token"
+        )
 
 
 def keeper_of(workspace: Workspace) -> psutil.Process | None:

@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator import cluster
-from arena_ray.scheduling.port import NAMESPACE, ORCHESTRATOR_NAME
+from arena_ray.orchestrator.head_actor import ensure_on_head
+from arena_ray.scheduling.port import ORCHESTRATOR_NAME
 
 KEEP_INTERVAL_S = 2.0
 
@@ -38,7 +37,7 @@ class OrchestratorActor:
         self._core = Orchestrator(
             workspace,
             settings=settings,
-            store=Store.open(workspace.registry_url),
+            store=Store.open(settings.registry_url or workspace.registry_url),
             hub=Hub(workspace, timing_tags=timing_tags),
             runners=runners,
             drivers=RayDrivers(workspace),
@@ -70,15 +69,4 @@ class OrchestratorActor:
 
 def ensure_orchestrator(*, home: str, settings: Settings) -> Any:
     """Return the handle of the cluster's orchestrator, started if there is none."""
-    options: dict[str, Any] = {
-        "name": ORCHESTRATOR_NAME,
-        "namespace": NAMESPACE,
-        "lifetime": "detached",
-        "get_if_exists": True,
-        "max_restarts": -1,
-        "max_task_retries": -1,
-        "max_concurrency": 32,
-        "num_cpus": 0,
-        "resources": {cluster.HEAD_RESOURCE: 0.001},
-    }
-    return ray.remote(OrchestratorActor).options(**options).remote(home=home, settings=settings)
+    return ensure_on_head(OrchestratorActor, ORCHESTRATOR_NAME, max_concurrency=32, home=home, settings=settings)

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from arena_ray.model.errors import ArenaError, ClusterUnavailable
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
+from arena_ray.orchestrator.api import write_gateway
 
 OBJECT_STORE_BYTES = 256 << 20
 DIRECTORY_PREFIX = "arena-ray-"
@@ -40,6 +41,9 @@ FAST_FAULT_DETECTION = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "2",
 }
+NO_NICENESS = {"RAY_worker_niceness": "0"}
+"""Ray would run its workers, and so the training processes that they start, at the lowest priority but four."""
+
 QUIET = {"RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -70,7 +74,7 @@ def sole_keeper(workspace: Workspace) -> Iterator[Path]:
                 f"another process is starting or stopping the cluster of {workspace.home}; try again in a moment"
             ) from exc
         _clear_after_killed_keeper(workspace)
-        # Ray's sockets lie there, and the path of a socket has 107 bytes at most: the workspace may be deeper than that.
+        # Ray's sockets lie there, and a socket's path has 107 bytes at most: the workspace may be deeper than that.
         directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
         me = psutil.Process()
         keeper = Keeper(pid=me.pid, created=me.create_time(), directory=str(directory))
@@ -94,7 +98,7 @@ def _clear_after_killed_keeper(workspace: Workspace) -> None:
 @contextmanager
 def _embedded_ray(settings: Settings, directory: Path) -> Iterator[None]:
     """Run a Ray cluster of this process, on loopback, with a token, in *directory*."""
-    os.environ.update({**FAST_FAULT_DETECTION, **QUIET, "RAY_AUTH_MODE": "token"})
+    os.environ.update({**FAST_FAULT_DETECTION, **NO_NICENESS, **QUIET, "RAY_AUTH_MODE": "token"})
     import ray
 
     options: dict[str, Any] = {
@@ -165,7 +169,10 @@ def run_attached(workspace: Workspace, settings: Settings, *, is_leaving: bool) 
         return
     say("progress", "starting the orchestrator and the gateway there, if need be")
     home = lasting_home(workspace.home, otherwise=Path("~/arena").expanduser())
-    say("address", ensure_services(home=str(home), settings=settings).model_dump_json())
+    address = ensure_services(home=str(home), settings=settings)
+    # The gateway wrote it when it started, but that may be long ago, and somebody may have taken the file away.
+    write_gateway(Workspace(Path(address.home)).gateway, address)
+    say("address", address.model_dump_json())
 
 
 @click.command()

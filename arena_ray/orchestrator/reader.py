@@ -81,10 +81,15 @@ class RegistryReader:
     """Answers from the files of *workspace*, which it never changes. A workspace without a registry is empty.
 
     Threads may share one.
+
+    Args:
+        workspace: Where the archives lie, and the embedded registry.
+        registry_url: Another registry instead; empty for the embedded one.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, registry_url: str = "") -> None:
         self._workspace = workspace
+        self._registry_url = registry_url
         self._opened: Store | None = None
         self._lock = threading.Lock()
 
@@ -106,10 +111,10 @@ class RegistryReader:
     @property
     def _store(self) -> Store | None:
         with self._lock:
-            if self._opened is None and self._workspace.registry.exists():
+            if self._opened is None and (self._registry_url or self._workspace.registry.exists()):
                 from arena_ray.registry.store import Store
 
-                self._opened = Store.open(self._workspace.registry_url, read_only=True)
+                self._opened = Store.open(self._registry_url or self._workspace.registry_url, read_only=True)
             return self._opened
 
     def experiments(self) -> list[Experiment]:
@@ -222,4 +227,9 @@ def require_client(workspace: Workspace) -> ArenaClient:
 
 def open_reader(workspace: Workspace) -> ArenaClient | RegistryReader:
     """Return whoever can answer about *workspace*: its gateway, or the registry where none answers."""
-    return find_client(workspace) or RegistryReader(workspace)
+    client = find_client(workspace)
+    if client is not None:
+        return client
+    from arena_ray.model.settings import load_settings
+
+    return RegistryReader(workspace, registry_url=load_settings(workspace)[0].registry_url)

@@ -11,7 +11,7 @@ from arena_ray.model.settings import Settings
 from arena_ray.orchestrator.api import GatewayAddress
 from arena_ray.orchestrator.gateway_actor import GATEWAY_NAME, ensure_gateway
 from arena_ray.orchestrator.orchestrator_actor import ensure_orchestrator
-from arena_ray.scheduling.port import NAMESPACE, ORCHESTRATOR_NAME
+from arena_ray.scheduling.port import NAMESPACE, ORCHESTRATOR_NAME, RayPort
 
 
 def ensure_services(*, home: str, settings: Settings) -> GatewayAddress:
@@ -29,9 +29,16 @@ def ensure_services(*, home: str, settings: Settings) -> GatewayAddress:
 def remove_services() -> bool:
     """End orchestrator, gateway and drivers of this cluster; return whether there were any. Runs stay resumable."""
     ours = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
-    # Drivers first: what they end must not be started again by an orchestrator that is still there.
-    ours.sort(key=lambda name: name in (ORCHESTRATOR_NAME, GATEWAY_NAME))
-    for name in ours:
+    orchestrator = RayPort.find() if ORCHESTRATOR_NAME in ours else None
+    with suppress(ray.exceptions.RayError):
+        if orchestrator:
+            orchestrator.call("retire")  # else it would start the drivers again
+    for name in set(ours) - {ORCHESTRATOR_NAME, GATEWAY_NAME}:
+        _kill(name)
+    with suppress(ray.exceptions.RayError):
+        if orchestrator:
+            orchestrator.call("release_runs")
+    for name in (GATEWAY_NAME, ORCHESTRATOR_NAME):
         _kill(name)
     return bool(ours)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from arena_ray.model.errors import CheckpointCorrupt
 from arena_ray.model.paths import CheckpointFiles
+from arena_ray.model.records import Checkpoint
 
 
 def file_digest(path: Path) -> str:
@@ -40,6 +42,19 @@ def verify_checkpoint(root: Path, *, digest: str) -> None:
     present = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     if unlisted := present - set(listed) - {files.manifest.name}:
         raise CheckpointCorrupt(str(root), reason=f"{', '.join(sorted(unlisted))} is not in its manifest")
+
+
+def choose_checkpoint(candidates: Sequence[Checkpoint]) -> tuple[Checkpoint | None, list[str]]:
+    """Return the first of *candidates* that is sound, and a note for each one that is not."""
+    notes: list[str] = []
+    for checkpoint in candidates:
+        try:
+            verify_checkpoint(Path(checkpoint.uri), digest=checkpoint.digest)
+        except (CheckpointCorrupt, OSError) as exc:
+            notes.append(f"{exc}; the one before it is used")
+        else:
+            return checkpoint, notes
+    return None, notes
 
 
 def remove_checkpoint_files(root: Path) -> None:

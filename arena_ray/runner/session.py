@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from arena_ray.model.errors import CheckpointCorrupt
-from arena_ray.model.events import AttemptStarted, Batch, CheckpointSaved, Event, LogLine, TrainingStep, decode_number
+from arena_ray.model.events import (
+    AttemptStarted,
+    Batch,
+    CheckpointSaved,
+    EpisodeSummary,
+    Event,
+    LogLine,
+    TrainingStep,
+    decode_number,
+)
 from arena_ray.model.paths import RunFiles
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.checkpoint_files import verify_checkpoint
 from arena_ray.runner.output import OutputTail, last_lines
 from arena_ray.runner.process import Exit, TrainingProcess
 from arena_ray.runner.protocol import Runner
+from arena_ray.runner.speed import SpeedMeter
 from arena_ray.runner.wire import Message
 
 REPORT_INTERVAL_S = 0.25
-SPEED_WINDOW_S = 5.0
 STDERR_LINES = 20
 
 
@@ -68,19 +73,6 @@ class Progress:
     steps_per_second: float
 
 
-def choose_checkpoint(candidates: Sequence[Checkpoint]) -> tuple[Checkpoint | None, list[str]]:
-    """Return the first of *candidates* that is sound, and a note for each one that is not."""
-    notes: list[str] = []
-    for checkpoint in candidates:
-        try:
-            verify_checkpoint(Path(checkpoint.uri), digest=checkpoint.digest)
-        except (CheckpointCorrupt, OSError) as exc:
-            notes.append(f"{exc}; the one before it is used")
-        else:
-            return checkpoint, notes
-    return None, notes
-
-
 class Session:
     """Supervises one attempt. Call :meth:`start`, then :meth:`advance` until it returns an :class:`End`."""
 
@@ -100,7 +92,7 @@ class Session:
         self._reported_at = -math.inf
         self._snapshot_at = clock() + launch.snapshot_every_s
         self._snapshot_pending = False
-        self._speed: deque[tuple[float, int]] = deque()
+        self._speed = SpeedMeter()
         self._progress = Progress(0, 0, math.nan)
         self._is_ready = False
         self._is_restoring = False
@@ -119,11 +111,6 @@ class Session:
     def training_pid(self) -> int | None:
         """Pid of the training process, once its guard has told it."""
         return self._process.pid if self._process else None
-
-    @property
-    def guard_pid(self) -> int | None:
-        """Pid of the guard."""
-        return self._process.guard_pid if self._process else None
 
     def start(self, checkpoint: Checkpoint | None, *, notes: Sequence[str] = ()) -> None:
         """Start the training process, from *checkpoint* where there is one.
@@ -187,16 +174,17 @@ class Session:
         if episode := self._runner.episodes(event):
             self._pending.append(episode)
 
+    def _on_episode(self, message: Message) -> None:
+        if not self._is_restoring:
+            returns, length = (decode_number(message[key]) for key in ("episodic_return", "episodic_length"))
+            self._pending.append(
+                EpisodeSummary(message["boundary"], message["step"], returns, length, message["wall_time"])
+            )
+
     def _on_boundary(self, message: Message) -> None:
         self._is_ready = True
-        step, now = message["step"], self._clock()
-        self._speed.append((now, step))
-        while now - self._speed[0][0] > SPEED_WINDOW_S and len(self._speed) > 2:
-            self._speed.popleft()
-        then, before = self._speed[0]
-        elapsed = now - then
-        speed = (step - before) / elapsed if elapsed > 0 and step >= before else math.nan
-        self._progress = Progress(message["boundary"], step, speed)
+        speed = self._speed.at(message["step"], self._clock())
+        self._progress = Progress(message["boundary"], message["step"], speed)
         if message.get("ended"):
             self._is_over = True
             self._request_snapshot()
@@ -226,7 +214,9 @@ class Session:
         self._snapshot_pending = False
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
         self._note(f"checkpoint not written: {message['reason']}")
-        if self._leaving is not Intent.NONE or self._is_over:
+        # Without a place on disk for its last checkpoint a run has not ended well. A script that cannot be captured
+        # at that point, having entered its main loop again, has.
+        if message.get("errno") is not None and (self._leaving is not Intent.NONE or self._is_over):
             self._failure = f"the last checkpoint could not be written: {message['reason']}"
 
     def _on_error(self, message: Message) -> None:

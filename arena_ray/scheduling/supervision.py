@@ -15,9 +15,10 @@ from arena_ray.model.events import Batch
 from arena_ray.model.paths import Workspace
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.runner import preflight
+from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.environment import check_cuda
 from arena_ray.runner.protocol import Runner
-from arena_ray.runner.session import End, Launch, Session, choose_checkpoint
+from arena_ray.runner.session import End, Launch, Session
 from arena_ray.scheduling.port import Acknowledgement, Assignment, Port
 
 HARNESS = Path(arena_ray.harness.__file__).parent
@@ -165,13 +166,10 @@ class Supervision:
             outcome=self._outcome,
         )
 
-    def pids(self) -> dict[str, int | None]:
-        """Return the pids of the training process and its guard."""
-        session = self._session
-        return {
-            "training": session.training_pid if session else None,
-            "guard": session.guard_pid if session else None,
-        }
+    @property
+    def training_pid(self) -> int | None:
+        """Pid of the training process, once its guard has told it."""
+        return self._session.training_pid if self._session else None
 
     def close(self) -> None:
         """End the training process, if there is one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import ray
@@ -35,7 +34,6 @@ class RunTrainable(tune.Trainable):
             "episodic_return": progress.episodic_return,
             "steps_per_second": progress.steps_per_second,
             "attempt": progress.attempt,
-            "pids": {"actor": os.getpid(), **self._supervision.pids()},
         }
         if progress.outcome is not None:
             result[OUTCOME] = progress.outcome.value

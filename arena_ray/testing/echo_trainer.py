@@ -76,7 +76,8 @@ class EchoTrainer:
             manifest = json.dumps({"schema_version": 1, "files": listed}).encode()
             (root / "manifest.json").write_bytes(manifest)
         except OSError as exc:
-            self.send("snapshot_failed", path=str(root), boundary=self.boundary, reason=str(exc))
+            reason = {"reason": str(exc), "errno": exc.errno}
+            self.send("snapshot_failed", path=str(root), boundary=self.boundary, **reason)
             return
         self.send(
             "snapshot_saved",
@@ -109,10 +110,10 @@ class EchoTrainer:
                 sys.exit(options.exit_at[1])
             self.send("boundary", boundary=self.boundary, step=self.boundary)
             self.value = (self.value * 31 + self.boundary) % 1_000_003
-            scalars = {"charts/value": float(self.value)}
+            place = {"boundary": self.boundary, "step": self.boundary}
+            self.send("step", **place, scalars={"charts/value": float(self.value)})
             if self.boundary % EPISODE_EVERY == 0:
-                scalars |= {"charts/episodic_return": float(self.boundary), "charts/episodic_length": 1.0}
-            self.send("step", boundary=self.boundary, step=self.boundary, scalars=scalars)
+                self.send("episode", **place, episodic_return=float(self.boundary), episodic_length=1.0)
             print(f"boundary {self.boundary}", flush=True)
             self.boundary += 1
             time.sleep(options.step_s)

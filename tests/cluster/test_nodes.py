@@ -19,7 +19,6 @@ from arena_ray.model.errors import InfeasibleResources, NotFound
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run
 from arena_ray.model.settings import Settings
-from arena_ray.model.states import RunState
 from arena_ray.orchestrator import local
 from arena_ray.orchestrator.client import ArenaClient
 
@@ -76,20 +75,6 @@ def printed(arena: Arena, run: Run, word: str) -> list[str]:
     return [line["text"] for line in lines if line["text"].startswith(word)]
 
 
-def test_each_run_gets_a_gpu_of_its_own_on_a_node_that_has_some(nodes: Nodes) -> None:
-    arena = nodes.arena
-    assert nodes.free_gpus() == 4
-    started = [arena.start(experiment="gpus", seed=seed, flags=LONG, resources=ONE_GPU) for seed in range(4)]
-    runs = [arena.wait_for_step(run, 20) for run in started]
-    assert nodes.free_gpus() == 0
-    placed = sorted((run.node, printed(arena, run, "devices")) for run in runs)
-    assert placed == sorted((node, [f"devices '{gpu}' threads 1"]) for node in nodes.raylets for gpu in (0, 1))
-    for run in runs:
-        arena.client.stop_run(run.run_id)
-        arena.wait_for(run, RunState.STOPPED)
-    wait_until(lambda: nodes.free_gpus() == 4, what="free GPUs")
-
-
 def test_more_gpus_than_any_node_has_are_refused_with_what_there_is(nodes: Nodes) -> None:
     with pytest.raises(InfeasibleResources, match=r"gpu 3; the cluster has (node .*gpu [02].*){3}"):
         nodes.arena.start(experiment="too-large", resources={"cpu": 1, "gpu": 3})
@@ -97,21 +82,27 @@ def test_more_gpus_than_any_node_has_are_refused_with_what_there_is(nodes: Nodes
         nodes.arena.client.experiment("too-large")
 
 
-def test_the_runs_of_a_node_that_dies_go_on_elsewhere(nodes: Nodes) -> None:
+def test_runs_spread_over_the_gpus_and_leave_a_node_that_dies(nodes: Nodes) -> None:
     arena = nodes.arena
-    keys = {"experiment": "moves", "flags": LONG, "resources": ONE_GPU, "checkpoint": {"every_s": 0.3}}
-    started = [arena.start(seed=seed, **keys) for seed in (1, 2)]
-    runs = [arena.wait_for_step(run, 200) for run in started]
-    dying, *_ = {run.node for run in runs}
+    keys = {"experiment": "gpus", "flags": LONG, "resources": ONE_GPU, "checkpoint": {"every_s": 0.3}}
+    assert nodes.free_gpus() == 4
+    started = [arena.start(seed=seed, **keys) for seed in range(4)]
+    runs = [arena.wait_for_step(run, 20) for run in started]
+    assert nodes.free_gpus() == 0
+    placed = sorted((run.node, printed(arena, run, "devices")) for run in runs)
+    assert placed == sorted((node, [f"devices '{gpu}' threads 1"]) for node in nodes.raylets for gpu in (0, 1))
+
+    staying, dying = nodes.raylets
+    for run in runs:
+        if run.node == staying:
+            arena.client.stop_run(run.run_id)
+    wait_until(lambda: nodes.free_gpus() == 2, what="free GPUs")
+    moving = [arena.wait_for_step(run, 200) for run in runs if run.node == dying]
     os.kill(nodes.raylets[dying], signal.SIGKILL)
-    ended = [arena.complete(run) for run in runs]
-    assert dying not in {run.node for run in ended}
-    for before, after in zip(runs, ended, strict=True):
-        steps = [step for step, _, _ in arena.client.metrics(after.run_id, "losses/weight")[0].points]
+    for run in moving:
+        ended = arena.complete(run)
+        assert (ended.node, ended.attempt) == (staying, 2)
+        assert arena.client.attempts(run.run_id)[-1].resumed_from
+        steps = [step for step, _, _ in arena.client.metrics(run.run_id, "losses/weight")[0].points]
         assert steps == list(range(LONG["total_timesteps"]))
-        if before.node == dying:
-            assert arena.client.attempts(after.run_id)[-1].resumed_from
-            assert after.attempt > before.attempt
-    alive = [node.node_id for node in arena.client.cluster().nodes if node.is_alive]
-    assert len(alive) == 2
-    assert dying not in alive
+    wait_until(lambda: nodes.free_gpus() == 2, what="free GPUs")

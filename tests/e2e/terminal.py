@@ -89,7 +89,7 @@ class Terminal:
         return json.loads(finished.out)
 
     def run_of(self, experiment: str) -> Run | None:
-        """Return the one run of *experiment*, if it has been accepted. Reads the registry: asking often costs little."""
+        """Return the one run of *experiment*, if it has been accepted; reads the registry, which costs little."""
         with RegistryReader(self.workspace) as reader:
             found = [run for run in reader.runs() if run.experiment == experiment]
         assert len(found) < 2, found

@@ -37,12 +37,16 @@ def at_work(terminal: Terminal, *words: str) -> Iterator[tuple[subprocess.Popen[
     process = terminal.begin(*words)
 
     def has_come_further(run: Run) -> bool:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, "the command has ended"
         return run.state == "running" and run.attempt == attempt + 1 and run.global_step > step + MORE_STEPS
 
     try:
         run = terminal.wait_for_run("count", has_come_further, "further")
         assert any(RAY in line for line in terminal.processes()), "Ray's processes would not be found"
+    except AssertionError as exc:
+        process.kill()
+        raise AssertionError(f"{exc}: {process.communicate()}") from exc
+    try:
         yield process, run
     finally:
         process.kill()

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from e2e.terminal import Terminal, interrupt
 
-LONG = {"total_timesteps": 100_000}
-
 
 @pytest.fixture(scope="module")
 def gateway(terminal: Terminal) -> dict[str, Any]:
@@ -41,26 +39,24 @@ def test_status_shows_the_node_and_the_runs(terminal: Terminal, gateway: dict[st
     assert status["gateway"]["url"] == gateway["url"]
 
 
-def test_ctrl_c_only_stops_watching(terminal: Terminal, gateway: dict[str, Any]) -> None:
-    process = terminal.begin("run", terminal.write("long.yaml", experiment="watched", flags=LONG))
-    terminal.wait_for_run("watched", lambda run: run.global_step > 50, "a run at work")
-    finished = interrupt(process)
-    assert finished.code == 130
-    assert "goes on without being watched" in finished.err
-    left = terminal.run_of("watched")
-    terminal.wait_for_run("watched", lambda run: run.global_step > left.global_step, "a run that goes on")
-    stopped = terminal.arena("stop", "watched")
-    assert (stopped.code, stopped.out) == (0, f"{left.name}: stopping at its next boundary\n")
-    ended = terminal.wait_for_run("watched", lambda run: run.state.is_final, "the end")
+def test_a_detached_run_goes_on_whoever_watches_until_it_is_stopped(
+    terminal: Terminal, gateway: dict[str, Any]
+) -> None:
+    file = terminal.write("long.yaml", experiment="long", flags={"total_timesteps": 100_000})
+    detached = terminal.arena("run", file, "--detach")
+    assert detached.code == 0
+    assert "follow it with 'arena logs" in detached.out
+    watching = terminal.begin("run", file)
+    terminal.wait_for_run("long", lambda run: run.global_step > 50, "a run at work")
+    left = interrupt(watching)
+    assert left.code == 130
+    assert "goes on without being watched" in left.err
+    before = terminal.run_of("long")
+    terminal.wait_for_run("long", lambda run: run.global_step > before.global_step, "a run that goes on")
+    stopped = terminal.arena("stop", "long")
+    assert (stopped.code, stopped.out) == (0, f"{before.name}: stopping at its next boundary\n")
+    ended = terminal.wait_for_run("long", lambda run: run.state.is_final, "the end")
     assert (ended.state, ended.reason, ended.attempt) == ("stopped", "stopped by the user", 1)
-
-
-def test_a_detached_run_is_on_its_own(terminal: Terminal, gateway: dict[str, Any]) -> None:
-    finished = terminal.arena("run", terminal.write("own.yaml", experiment="own"), "--detach")
-    assert finished.code == 0
-    assert "follow it with 'arena logs" in finished.out
-    assert not terminal.run_of("own").state.is_final
-    assert terminal.wait_for_run("own", lambda run: run.state.is_final, "the end").state == "completed"
 
 
 def test_a_script_that_raises_fails_with_its_last_words(terminal: Terminal, gateway: dict[str, Any]) -> None:
@@ -96,4 +92,4 @@ def test_down_ends_everything(terminal: Terminal, gateway: dict[str, Any]) -> No
     assert terminal.scratch() == []
     assert terminal.ask("status")["gateway"] is None
     assert "no cluster is up" in terminal.arena("down").out
-    assert "no cluster is up" in terminal.arena("stop", "watched").err
+    assert "no cluster is up" in terminal.arena("stop", "long").err

@@ -121,6 +121,18 @@ class TestAttempts:
         core.end_attempt(run.run_id, attempt=0, outcome=AttemptOutcome.FAILED, reason="no disk")
         assert state_of(core, run) is RunState.FAILED
 
+    def test_what_is_under_way_when_the_cluster_is_taken_down_is_queued_for_the_next_one(self, core, run) -> None:
+        begin(core, run)
+        core.release_runs()
+        assert state_of(core, run) is RunState.QUEUED
+        assert core.assignment(run.run_id).run.reason == "its cluster was taken down"
+
+    def test_a_retired_orchestrator_starts_no_driver(self, core, drivers, run) -> None:
+        drivers.asked.clear()
+        core.retire()
+        core.ensure_drivers()
+        assert drivers.asked == []
+
     def test_a_new_orchestrator_goes_on_with_what_the_registry_says(self, core, open_core, run) -> None:
         begin(core, run)
         report(core, run, AttemptStarted(0, 0, 1.0), episode(1, 7.0))

@@ -26,8 +26,8 @@ RUNNERS = load_runners().runners
 
 @pytest.fixture
 def start(core: Orchestrator) -> Callable[..., Run]:
-    def make(**flags: Any) -> Run:
-        keys = {"experiment": "x", "runner": "cleanrl", "script": "counter.py", "env_id": "CartPole-v1"}
+    def make(script: str = "counter.py", **flags: Any) -> Run:
+        keys = {"experiment": "x", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
         spec = ExperimentSpec.model_validate(keys | {"flags": flags, "checkpoint": {"every_s": 0.2}})
         return core.start_run(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True)[0]
 
@@ -72,11 +72,18 @@ def test_a_run_is_trained_to_its_end(start, open_supervision, workspace) -> None
     assert steps_of(workspace, run) == list(range(50))
 
 
+def test_a_script_that_enters_its_main_loop_twice_completes_with_a_note(start, open_supervision, workspace) -> None:
+    run = start("twice.py")
+    assert advance_until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
+    notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
+    assert any(note.startswith("checkpoint not written") for note in notes)
+
+
 def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, core, workspace) -> None:
     run = start(total_timesteps=200, sleep_s=0.01)
     supervision = open_supervision(run)
     advance_until(supervision, lambda progress: progress.global_step > 60)
-    os.kill(supervision.pids()["training"], signal.SIGKILL)
+    os.kill(supervision.training_pid, signal.SIGKILL)
     progress = advance_until(supervision, has_ended)
     assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 2)
     assert steps_of(workspace, run) == list(range(200))

@@ -1,0 +1,45 @@
+"""Checkpoints as the orchestrator keeps them: registered once, thinned out by the revision's policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from arena_ray.model.events import CheckpointSaved
+from arena_ray.model.records import Checkpoint, Run
+from arena_ray.model.spec import CheckpointPolicy
+from arena_ray.registry.store import Store
+from arena_ray.runner.checkpoint_files import remove_checkpoint_files
+
+
+def expendable(checkpoints: Sequence[Checkpoint], policy: CheckpointPolicy) -> list[Checkpoint]:
+    """Return those of *checkpoints*, newest first, that *policy* does not keep.
+
+    The final one is always kept. Best is the highest ``episodic_return``; one without a return is never the best.
+    """
+    latest = list(checkpoints[: policy.keep_latest])
+    measured = [checkpoint for checkpoint in checkpoints if not math.isnan(checkpoint.episodic_return)]
+    best = sorted(measured, key=lambda checkpoint: checkpoint.episodic_return, reverse=True)[: policy.keep_best]
+    kept = {checkpoint.checkpoint_id for checkpoint in (*latest, *best)}
+    return [c for c in checkpoints if c.checkpoint_id not in kept and not c.is_final]
+
+
+def register_checkpoint(
+    store: Store, run: Run, attempt: int, event: CheckpointSaved, *, metrics_digest: str, episodic_return: float
+) -> None:
+    """Record a checkpoint that *attempt* has written, unless it is recorded already, and delete what it replaces.
+
+    Raises:
+        StaleAttempt: A newer attempt has taken over.
+    """
+    if any(checkpoint.uri == event.uri for checkpoint in store.list_checkpoints(run.run_id)):
+        return  # the batch was sent twice
+    store.add_checkpoint(
+        run.run_id, attempt=attempt, metrics_digest=metrics_digest, episodic_return=episodic_return, **vars(event)
+    )
+    revision = store.get_revision(run.revision_id)
+    if revision is not None:
+        for checkpoint in expendable(store.list_checkpoints(run.run_id), revision.checkpoint):
+            store.remove_checkpoint(checkpoint.checkpoint_id, reason="retention")
+            remove_checkpoint_files(Path(checkpoint.uri))
