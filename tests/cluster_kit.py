@@ -91,19 +91,23 @@ class Arena:
     def actor_of(self, run: Run) -> psutil.Process:
         return self.guard_of(run).parent()
 
-    def service(self, title: str) -> psutil.Process:
-        """Return the one process whose Ray title begins so; drivers of what has ended are given time to go."""
+    def services(self, title: str) -> list[psutil.Process]:
+        """Return the cluster's processes whose Ray title begins so: ``OrchestratorActor``, ``DriverActor`` …"""
+        keeper = keeper_of(self.workspace)
+        found = []
+        for process in keeper.children(recursive=True) if keeper else ():
+            with suppress(psutil.Error):
+                if " ".join(process.cmdline()).startswith(f"ray::{title}"):
+                    found.append(process)
+        return found
 
-        def find() -> psutil.Process | None:
-            keeper = keeper_of(self.workspace)
-            found = []
-            for process in keeper.children(recursive=True) if keeper else ():
-                with suppress(psutil.Error):
-                    if " ".join(process.cmdline()).startswith(f"ray::{title}"):
-                        found.append(process)
-            return found[0] if len(found) == 1 else None
-
-        return wait_until(find, what=f"one {title}")
+    def kill_services(self, title: str) -> None:
+        """Kill all processes of that title, and wait until others have taken their place."""
+        victims = wait_until(lambda: self.services(title), what=title)
+        for victim in victims:
+            victim.kill()
+        pids = {victim.pid for victim in victims}
+        wait_until(lambda: {process.pid for process in self.services(title)} - pids, what=f"another {title}")
 
     @staticmethod
     def processes_naming(text: str) -> list[str]:

@@ -35,15 +35,16 @@ class _Reader(pickle.Unpickler):
 
     @staticmethod
     def _leaf(key: str, data: Any, grad: Any, is_parameter: bool) -> Any:
-        return ("leaf", key, data, grad)
+        return data if grad is None else ("with gradient", data, grad)
 
     @staticmethod
     def _storage(memory: bytes, device: str) -> bytes:
         return memory
 
     @staticmethod
-    def _tensor(memory: bytes, *place: Any) -> Any:
-        return ("tensor", hashlib.sha256(memory).hexdigest(), place)
+    def _tensor(memory: bytes, dtype: str, offset: int, shape: Any, stride: Any, requires_grad: bool) -> Any:
+        # A loss that lies about from an earlier pass has lost its graph in a restored process; its value is the same.
+        return ("tensor", hashlib.sha256(memory).hexdigest(), dtype, offset, shape, stride)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def measure_memory(arena: Arena) -> None:
     arena.wait_for_step(run, 5_000)
     keeper = local.keeper_of(arena.workspace)
     assert keeper is not None
-    services = [arena.service(title) for title in ("OrchestratorActor", "GatewayActor", "DriverActor")]
+    services = [arena.services(title)[-1] for title in ("OrchestratorActor", "GatewayActor", "DriverActor")]
     control, beyond = [], []
     for _ in range(ROUNDS):
         control.append(resident_mib([keeper, *services]))

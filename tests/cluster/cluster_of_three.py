@@ -5,6 +5,7 @@ Prints one JSON line: the head's address and, for each worker node, its id and t
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,7 +23,11 @@ if __name__ == "__main__":
     )
     nodes = [cluster.add_node(wait=False, num_cpus=2, num_gpus=2, **NODE) for _ in range(2)]
     cluster.wait_for_nodes()
-    raylets = {node.node_id: node.all_processes["raylet"][0].process.pid for node in nodes}
-    print(json.dumps({"address": cluster.address, "raylets": raylets}), flush=True)
+    raylets = {node.node_id: node.all_processes["raylet"][0].process for node in nodes}
+    # A raylet that was killed stays a zombie until its parent asks, and its workers would take it for alive.
+    signal.signal(signal.SIGCHLD, lambda *_: [raylet.poll() for raylet in raylets.values()])
+    pids = {node_id: raylet.pid for node_id, raylet in raylets.items()}
+    print(json.dumps({"address": cluster.address, "raylets": pids}), flush=True)
     sys.stdin.read()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     cluster.shutdown()
