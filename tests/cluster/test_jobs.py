@@ -30,7 +30,7 @@ experiment: {name}
 runner: cleanrl
 script: counter.py
 env_id: CartPole-v1
-flags: {{total_timesteps: 200, raise_at: {raise_at}}}
+flags: {{total_timesteps: 50, raise_at: {raise_at}}}
 """
 
 

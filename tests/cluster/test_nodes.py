@@ -31,7 +31,7 @@ ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "3",
 }
 ONE_GPU = {"cpu": 0.5, "gpu": 1}
-LONG = {"total_timesteps": 1_500, "sleep_s": 0.005}
+LONG = {"total_timesteps": 1_200, "sleep_s": 0.005}
 
 
 @dataclass

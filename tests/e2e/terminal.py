@@ -19,6 +19,7 @@ import psutil
 import yaml
 from cluster_kit import SCRIPTS, Arena, wait_until
 
+from arena_ray.model.errors import RegistryError
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run
 from arena_ray.orchestrator.reader import RegistryReader
@@ -90,8 +91,11 @@ class Terminal:
 
     def run_of(self, experiment: str) -> Run | None:
         """Return the one run of *experiment*, if it has been accepted; reads the registry, which costs little."""
-        with RegistryReader(self.workspace) as reader:
-            found = [run for run in reader.runs() if run.experiment == experiment]
+        try:
+            with RegistryReader(self.workspace) as reader:
+                found = [run for run in reader.runs() if run.experiment == experiment]
+        except RegistryError:  # it is being made at this moment
+            return None
         assert len(found) < 2, found
         return found[0] if found else None
 

@@ -20,11 +20,11 @@ class Learner:
         self.seen = []
 
     def update(self):
-        self.seen.append(os.urandom(100_000))
+        self.seen.append(os.urandom(200_000))
 
 
 learner = Learner()
-for global_step in range(120):
+for global_step in range(60):
     learner.update()
     time.sleep(0.02)
 """

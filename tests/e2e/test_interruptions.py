@@ -17,8 +17,8 @@ from e2e.terminal import Terminal, end, interrupt
 
 from arena_ray.model.records import Run
 
-STEPS = 1_500
-MORE_STEPS = 150
+STEPS = 1_000
+MORE_STEPS = 100
 RAY = "ray::"
 SLOW_TO_GO = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """Killed with all of Ray at once, these two try for a minute to tell the head that is gone."""
@@ -41,12 +41,12 @@ def at_work(terminal: Terminal, *words: str) -> Iterator[tuple[subprocess.Popen[
         return run.state == "running" and run.attempt == attempt + 1 and run.global_step > step + MORE_STEPS
 
     try:
-        run = terminal.wait_for_run("count", has_come_further, "further")
+        try:
+            run = terminal.wait_for_run("count", has_come_further, "further")
+        except AssertionError as exc:
+            process.kill()
+            raise AssertionError(f"{exc}: {process.communicate()}") from exc
         assert any(RAY in line for line in terminal.processes()), "Ray's processes would not be found"
-    except AssertionError as exc:
-        process.kill()
-        raise AssertionError(f"{exc}: {process.communicate()}") from exc
-    try:
         yield process, run
     finally:
         process.kill()
