@@ -11,9 +11,11 @@
     ├── NotFound (LookupError)               no such experiment, run, checkpoint or runner
     ├── IllegalTransition (RuntimeError)     the move is not in the table of states
     ├── StaleAttempt (RuntimeError)          a newer attempt of the run has taken over
+    ├── StaleDriver (RuntimeError)           a newer driver of the experiment has taken over
     ├── InfeasibleResources (RuntimeError)   no node of the cluster could ever satisfy the request
     ├── CudaRequired (RuntimeError)          the algorithm needs CUDA and there is none
     ├── RegistryError (RuntimeError)         the registry cannot be opened, read or written
+    │   └── RegistryEmpty                    there is none yet, or it is being made at this moment
     ├── CheckpointCorrupt (ValueError)       a checkpoint's files do not match their digests
     └── ClusterUnavailable (ConnectionError) no gateway answers, or the cluster could not be started
 
@@ -118,6 +120,14 @@ class StaleAttempt(ArenaError, RuntimeError):
         self.current = current
 
 
+class StaleDriver(ArenaError, RuntimeError):
+    """A driver that is no longer its experiment's newest asked what to do."""
+
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__(f"another driver has taken over experiment {experiment_id}: end this one")
+        self.experiment_id = experiment_id
+
+
 class InfeasibleResources(ArenaError, RuntimeError):
     """No node, however idle, has what the run asks for."""
 
@@ -139,6 +149,10 @@ class CudaRequired(ArenaError, RuntimeError):
 
 class RegistryError(ArenaError, RuntimeError):
     """The registry cannot be opened, read or written."""
+
+
+class RegistryEmpty(RegistryError):
+    """The database is there, and no registry in it: it is being made, or never was."""
 
 
 class CheckpointCorrupt(ArenaError, ValueError):

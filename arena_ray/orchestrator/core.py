@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt
+from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt, StaleDriver
 from arena_ray.model.events import Batch, MetricPoint
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
@@ -77,6 +77,7 @@ class Orchestrator:
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._submit_lock = threading.Lock()
         self._is_retired = False
+        self._drivers_by_experiment: dict[str, str] = {}
         self._answers: OrderedDict[str, tuple[Run, bool]] = OrderedDict()
         self._begun: dict[str, Attempt] = {}
 
@@ -278,8 +279,19 @@ class Orchestrator:
         """Return up to *count* newest points of each tag of a run, from memory."""
         return self._hub.recent_metrics(self._store.require_run(key).name, count)
 
-    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
-        """Return the experiment's runs that are queued or under way, oldest first."""
+    def claim_experiment(self, experiment_id: str, *, driver: str) -> None:
+        """Make *driver* the experiment's only one."""
+        self._drivers_by_experiment[experiment_id] = driver
+
+    def runs_to_drive(self, experiment_id: str, *, driver: str) -> list[RunToDrive]:
+        """Return the experiment's runs that are queued or under way, oldest first.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
+        # After a restart of the orchestrator the first to ask is taken for the claimant.
+        if self._drivers_by_experiment.setdefault(experiment_id, driver) != driver:
+            raise StaleDriver(experiment_id)
         experiment = self._store.get_experiment(experiment_id)
         if experiment is None:
             return []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,10 @@ from arena_ray.orchestrator import cluster
 from arena_ray.scheduling.driver import ExperimentDriver
 from arena_ray.scheduling.port import NAMESPACE, RayPort
 
+RESTART_PAUSE_S = 1.0
+
+log = logging.getLogger(__name__)
+
 
 class DriverActor:
     """Drives one experiment's runs from a thread of its own; a new one begins where this one was."""
@@ -24,6 +31,17 @@ class DriverActor:
         threading.Thread(target=self._drive, name="driver", daemon=True).start()
 
     def _drive(self) -> None:
+        try:
+            self._drive_to_the_end()
+        except Exception:
+            log.exception("driver of experiment %s ends", self._experiment_id)
+            time.sleep(RESTART_PAUSE_S)
+            # Ray starts another one, unless it has already: then this process is one that it took for dead. To kill
+            # the actor would hit the other one, which bears the same id.
+            os._exit(1)
+        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+
+    def _drive_to_the_end(self) -> None:
         # Tune brings pandas and pyarrow: only the process that drives is to carry them.
         from arena_ray.scheduling.arena_scheduler import ArenaScheduler
         from arena_ray.scheduling.tune_engine import TuneEngine
@@ -31,9 +49,10 @@ class DriverActor:
         engine = TuneEngine.open(
             safe_name(self._experiment_id), storage=self._workspace.tune, scheduler=ArenaScheduler()
         )
-        ExperimentDriver(self._experiment_id, port=RayPort.find(), engine=engine).run()
-        engine.close()
-        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+        try:
+            ExperimentDriver(self._experiment_id, port=RayPort.find(), engine=engine).run()
+        finally:
+            engine.close()  # gives back what this driver has reserved, also where another has taken over
 
     def __repr__(self) -> str:
         return f"driver of {self._experiment_id}"

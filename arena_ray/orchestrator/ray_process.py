@@ -15,10 +15,11 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import psutil
@@ -33,6 +34,7 @@ OBJECT_STORE_BYTES = 256 << 20
 DIRECTORY_PREFIX = "arena-ray-"
 JOB_DIRECTORIES = "working_dir_files"
 """Name of the directory in which Ray unpacks the working directories of jobs."""
+LOCK_PATIENCE_S = 15.0
 LOOPBACK = "127.0.0.2"
 """Ray replaces 127.0.0.1 by the machine's outer address and would listen there; this one is loopback as well."""
 
@@ -67,12 +69,7 @@ def sole_keeper(workspace: Workspace) -> Iterator[Path]:
     """Hold the workspace's lock, say in its file who does, and give a directory for Ray."""
     workspace.training.mkdir(parents=True, exist_ok=True)
     with workspace.cluster_lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise ClusterUnavailable(
-                f"another process is starting or stopping the cluster of {workspace.home}; try again in a moment"
-            ) from exc
+        _wait_for_lock(lock, workspace)
         _clear_after_killed_keeper(workspace)
         # Ray's sockets lie there, and a socket's path has 107 bytes at most: the workspace may be deeper than that.
         directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
@@ -85,6 +82,20 @@ def sole_keeper(workspace: Workspace) -> Iterator[Path]:
             workspace.gateway.unlink(missing_ok=True)
             shutil.rmtree(directory, ignore_errors=True)
             workspace.cluster.unlink(missing_ok=True)
+
+
+def _wait_for_lock(lock: IO[str], workspace: Workspace) -> None:
+    """Lock the file; a cluster of this workspace that is just ending is given time to."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            if time.monotonic() > deadline:
+                raise ClusterUnavailable(
+                    f"another process is starting or stopping the cluster of {workspace.home}; try again in a moment"
+                ) from exc
+            time.sleep(0.1)
 
 
 def _clear_after_killed_keeper(workspace: Workspace) -> None:

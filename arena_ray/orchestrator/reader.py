@@ -6,11 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
-from arena_ray.model.errors import ClusterUnavailable, NotFound
+from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryEmpty
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
     GatewayAddress,
@@ -114,7 +115,8 @@ class RegistryReader:
             if self._opened is None and (self._registry_url or self._workspace.registry.exists()):
                 from arena_ray.registry.store import Store
 
-                self._opened = Store.open(self._registry_url or self._workspace.registry_url, read_only=True)
+                with suppress(RegistryEmpty):  # it is being made at this moment: nothing is in it
+                    self._opened = Store.open(self._registry_url or self._workspace.registry_url, read_only=True)
             return self._opened
 
     def experiments(self) -> list[Experiment]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from arena_ray.model.errors import RegistryError
+from arena_ray.model.errors import RegistryEmpty, RegistryError
 from arena_ray.registry.database import Database
 
 SCHEMAS = ("0001",)
@@ -33,8 +33,9 @@ def ensure_schema(database: Database) -> None:
     if found == SCHEMAS[-1]:
         return
     if database.read_only:
-        have = "holds no registry yet" if found is None else f"has the older schema {found}"
-        raise RegistryError(f"{database.place} {have}; `arena run FILE` brings it up to date")
+        if found is None:
+            raise RegistryEmpty(f"{database.place} holds no registry yet; `arena run FILE` makes one")
+        raise RegistryError(f"{database.place} has the older schema {found}; `arena run FILE` brings it up to date")
     with _migrating, database.write() as connection:
         # Another process may have been faster; inside the transaction nobody else can be.
         if _schema_of(connection, database.place) != SCHEMAS[-1]:

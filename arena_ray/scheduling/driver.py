@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+import uuid
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,8 +13,6 @@ from arena_ray.scheduling.port import Port, RunToDrive
 
 POLL_INTERVAL_S = 0.3
 IDLE_S = 10.0
-
-log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -69,24 +67,31 @@ class ExperimentDriver:
         engine: Engine,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        token: str | None = None,
     ) -> None:
         self._experiment_id = experiment_id
         self._port = port
         self._engine = engine
+        self._token = token or uuid.uuid4().hex
         self._clock = clock
         self._sleep = sleep
         self._next_poll = 0.0
         self._idle_since: float | None = None
 
     def run(self) -> None:
-        """Work until nothing has been left to do for a while."""
+        """Work until nothing has been left to do for a while.
+
+        Raises:
+            StaleDriver: Another driver has taken over: one that Ray started because it took this one's node for dead.
+        """
+        self._port.claim_experiment(self._experiment_id, driver=self._token)
         while not self._is_idle():
             self.tick()
 
     def tick(self) -> None:
         """Reconcile when it is time to, then let the engine handle one event."""
         if self._clock() >= self._next_poll:
-            self._reconcile(self._port.runs_to_drive(self._experiment_id))
+            self._reconcile(self._port.runs_to_drive(self._experiment_id, driver=self._token))
             self._next_poll = self._clock() + POLL_INTERVAL_S
         if self._engine.is_busy:
             self._engine.step()

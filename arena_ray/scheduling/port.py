@@ -72,8 +72,16 @@ class Port(Protocol):
         """Record how an attempt ended and return the state that the run is in now."""
         ...
 
-    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
-        """Return the experiment's unfinished runs, oldest first."""
+    def claim_experiment(self, experiment_id: str, *, driver: str) -> None:
+        """Make *driver*, a token that no other has, the experiment's only one; every earlier one is fenced off."""
+        ...
+
+    def runs_to_drive(self, experiment_id: str, *, driver: str) -> list[RunToDrive]:
+        """Return the experiment's runs that are queued or under way, oldest first.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
         ...
 
 
@@ -123,6 +131,10 @@ class RayPort:
         """See :class:`Port`."""
         return RunState(self.call("end_attempt", run_id, attempt=attempt, outcome=outcome, reason=reason))
 
-    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
+    def claim_experiment(self, experiment_id: str, *, driver: str) -> None:
         """See :class:`Port`."""
-        return cast("list[RunToDrive]", self.call("runs_to_drive", experiment_id))
+        self.call("claim_experiment", experiment_id, driver=driver)
+
+    def runs_to_drive(self, experiment_id: str, *, driver: str) -> list[RunToDrive]:
+        """See :class:`Port`."""
+        return cast("list[RunToDrive]", self.call("runs_to_drive", experiment_id, driver=driver))

@@ -17,6 +17,7 @@ EXAMPLES = [
     errors.NotFound("run", "a", known=["b"]),
     errors.IllegalTransition("r", state="failed", target="queued"),
     errors.StaleAttempt("r", attempt=1, current=2),
+    errors.StaleDriver("e"),
     errors.InfeasibleResources("gpu 9", nodes=["n"]),
     errors.CudaRequired("x.py", reason="no GPU"),
     errors.CheckpointCorrupt("/c", reason="cut short"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arena_ray.model.errors import IllegalTransition, InfeasibleResources, StaleAttempt, UnknownEnvironment
+from arena_ray.model.errors import IllegalTransition, InfeasibleResources, StaleAttempt, StaleDriver, UnknownEnvironment
 from arena_ray.model.events import AttemptStarted, Batch, CheckpointSaved, EpisodeSummary, TrainingStep
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run
@@ -49,7 +49,7 @@ class TestSubmitting:
         run, created = core.start_run(submission_of())
         assert (run.state, created) == (RunState.QUEUED, True)
         assert drivers.asked == [run.experiment_id]
-        assert [todo.run_id for todo in core.runs_to_drive(run.experiment_id)] == [run.run_id]
+        assert [todo.run_id for todo in core.runs_to_drive(run.experiment_id, driver="d")] == [run.run_id]
 
     def test_the_same_request_twice_makes_one_run(self, core, submission_of) -> None:
         first, _ = core.start_run(submission_of(), force_new=True, request_id="r")
@@ -65,7 +65,7 @@ class TestSubmitting:
     def test_what_no_node_can_take_leaves_nothing_behind(self, core, submission_of) -> None:
         with pytest.raises(InfeasibleResources):
             core.start_run(submission_of(resources={"gpu": 2}))
-        assert core.runs_to_drive("x") == []
+        assert core.runs_to_drive("x", driver="d") == []
 
     def test_an_unknown_environment_leaves_nothing_behind(self, core, workspace, submission_of) -> None:
         with pytest.raises(UnknownEnvironment, match="CartPole-v1"):
@@ -127,6 +127,16 @@ class TestAttempts:
         assert state_of(core, run) is RunState.QUEUED
         assert core.assignment(run.run_id).run.reason == "its cluster was taken down"
 
+    def test_only_the_newest_driver_of_an_experiment_is_told_what_to_drive(self, core, open_core, run) -> None:
+        core.claim_experiment(run.experiment_id, driver="old")
+        core.claim_experiment(run.experiment_id, driver="new")
+        assert core.runs_to_drive(run.experiment_id, driver="new")
+        with pytest.raises(StaleDriver):
+            core.runs_to_drive(run.experiment_id, driver="old")
+        assert open_core().runs_to_drive(run.experiment_id, driver="old"), (
+            "a new orchestrator believes the first to ask"
+        )
+
     def test_a_retired_orchestrator_starts_no_driver(self, core, drivers, run) -> None:
         drivers.asked.clear()
         core.retire()
@@ -139,13 +149,13 @@ class TestAttempts:
         successor = open_core()
         answer = report(successor, run, episode(2, 9.0), first_seq=2)
         assert answer.episodic_return == 8.0
-        assert [todo.run_id for todo in successor.runs_to_drive(run.experiment_id)] == [run.run_id]
+        assert [todo.run_id for todo in successor.runs_to_drive(run.experiment_id, driver="d")] == [run.run_id]
 
 
 class TestSteering:
     def test_a_queued_run_is_stopped_at_once(self, core, run) -> None:
         assert core.stop(run.name)[0].state is RunState.STOPPED
-        assert core.runs_to_drive(run.experiment_id) == []
+        assert core.runs_to_drive(run.experiment_id, driver="d") == []
 
     def test_a_running_run_is_told_with_its_next_report(self, core, run) -> None:
         begin(core, run)
@@ -163,7 +173,7 @@ class TestSteering:
 
     def test_a_paused_run_is_not_driven_and_is_driven_again_when_resumed(self, core, drivers, run) -> None:
         core.pause(run.run_id)
-        assert core.runs_to_drive(run.experiment_id) == []
+        assert core.runs_to_drive(run.experiment_id, driver="d") == []
         drivers.asked.clear()
         assert core.resume(run.run_id).state is RunState.QUEUED
         assert drivers.asked == [run.experiment_id]

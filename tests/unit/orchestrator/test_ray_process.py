@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,15 @@ def test_the_directory_of_a_killed_keeper_is_removed_by_the_next_one(tmp_path: P
         assert not workspace.cluster.exists()
     assert not left.exists()
     assert other.exists()
+
+
+def test_a_cluster_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.training.mkdir(parents=True)
+    lock = workspace.cluster_lock.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    releasing = threading.Timer(0.5, lock.close)
+    releasing.start()
+    with sole_keeper(workspace):
+        assert lock.closed
+    releasing.join()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from arena_ray.model.errors import StaleDriver
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import RunState
 from arena_ray.scheduling.driver import IDLE_S, ExperimentDriver
@@ -52,16 +53,22 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.claimant = "this driver"
         self.wanted: list[RunToDrive] = []
         self.engine = TrialTable()
         self.driver = ExperimentDriver(
-            "experiment", port=self, engine=self.engine, clock=lambda: self.now, sleep=self.sleep
+            "experiment", port=self, engine=self.engine, clock=lambda: self.now, sleep=self.sleep, token="this driver"
         )
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def runs_to_drive(self, experiment_id: str) -> list[RunToDrive]:
+    def claim_experiment(self, experiment_id: str, *, driver: str) -> None:
+        self.claimant = driver
+
+    def runs_to_drive(self, experiment_id: str, *, driver: str) -> list[RunToDrive]:
+        if driver != self.claimant:
+            raise StaleDriver(experiment_id)
         return self.wanted
 
     def tick(self) -> None:
@@ -122,6 +129,14 @@ def test_nothing_is_stepped_while_all_is_paused(world: World) -> None:
     world.engine.trials["a"] = "held"
     world.tick()
     assert world.engine.steps == 0
+
+
+def test_a_driver_whose_experiment_another_one_claims_ends(world: World) -> None:
+    world.wanted = wanted()
+    world.tick()
+    world.claimant = "another driver"
+    with pytest.raises(StaleDriver):
+        world.tick()
 
 
 def test_it_ends_when_nothing_has_been_left_to_do_for_a_while(world: World) -> None:
