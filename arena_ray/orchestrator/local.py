@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -19,6 +20,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator import reader
 from arena_ray.orchestrator.api import GatewayAddress, get_gateway
+from arena_ray.orchestrator.leftovers import clear_leftovers
 
 STOP_TIMEOUT_S = 30.0
 OnProgress = Callable[[str], None]
@@ -27,8 +29,11 @@ OnProgress = Callable[[str], None]
 class LocalCluster:
     """An embedded cluster that this process started. Closing takes it down, unless it is to be kept."""
 
-    def __init__(self, keeper: subprocess.Popen[str], *, address: GatewayAddress, leash: int | None) -> None:
+    def __init__(
+        self, keeper: subprocess.Popen[str], *, address: GatewayAddress, leash: int | None, directory: Path
+    ) -> None:
         self._keeper = keeper
+        self._directory = directory
         self._leash = leash
         self.address = address
 
@@ -55,6 +60,8 @@ class LocalCluster:
         except subprocess.TimeoutExpired:
             self._keeper.kill()  # Ray's processes die with it
             self._keeper.wait()
+        if self._keeper.returncode != 0:
+            clear_leftovers(self._directory)
 
 
 def find(workspace: Workspace) -> GatewayAddress | None:
@@ -106,7 +113,8 @@ def start(workspace: Workspace, settings: Settings, *, keep: bool, on_progress: 
         raise
     if keep:
         os.close(leash_in)
-    return LocalCluster(keeper, address=address, leash=None if keep else leash_in)
+    directory = Path(json.loads(workspace.cluster.read_text())["directory"])
+    return LocalCluster(keeper, address=address, leash=None if keep else leash_in, directory=directory)
 
 
 def connect(settings: Settings, workspace: Workspace, on_progress: OnProgress) -> GatewayAddress:

@@ -29,9 +29,9 @@ from arena_ray.model.errors import ArenaError, ClusterUnavailable
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator.api import write_gateway
+from arena_ray.orchestrator.leftovers import DIRECTORY_PREFIX, clear_leftovers
 
 OBJECT_STORE_BYTES = 256 << 20
-DIRECTORY_PREFIX = "arena-ray-"
 JOB_DIRECTORIES = "working_dir_files"
 """Name of the directory in which Ray unpacks the working directories of jobs."""
 LOCK_PATIENCE_S = 15.0
@@ -99,11 +99,9 @@ def _wait_for_lock(lock: IO[str], workspace: Workspace) -> None:
 
 
 def _clear_after_killed_keeper(workspace: Workspace) -> None:
-    """Remove the directory of a Ray whose keeper could not do so itself."""
+    """End what is left of a Ray whose keeper could not do so itself, and remove its directory."""
     with suppress(OSError, ValueError):
-        directory = Path(Keeper.model_validate_json(workspace.cluster.read_text()).directory)
-        if directory.name.startswith(DIRECTORY_PREFIX):
-            shutil.rmtree(directory, ignore_errors=True)
+        clear_leftovers(Path(Keeper.model_validate_json(workspace.cluster.read_text()).directory))
 
 
 @contextmanager

@@ -107,13 +107,9 @@ class Terminal:
         """Return the command lines of all that was started from here and still lives."""
         return Arena.processes_naming(str(self.directory))
 
-    def wait_until_quiet(self, *, but: tuple[str, ...] = (), timeout_s: float = 15.0) -> None:
-        """Wait until nothing that was started from here is left; processes that have a title in *but* may be."""
-
-        def is_quiet() -> bool:
-            return all(any(title in line for title in but) for line in self.processes())
-
-        wait_until(is_quiet, timeout_s=timeout_s, what="a quiet machine")
+    def wait_until_quiet(self, *, timeout_s: float = 15.0) -> None:
+        """Wait until nothing that was started from here is left."""
+        wait_until(lambda: not self.processes(), timeout_s=timeout_s, what="a quiet machine")
 
     def scratch(self) -> list[Path]:
         """Return the directories that Ray was given and that nobody has removed."""

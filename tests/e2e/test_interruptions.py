@@ -20,8 +20,6 @@ from arena_ray.model.records import Run
 STEPS = 1_000
 MORE_STEPS = 100
 RAY = "ray::"
-SLOW_TO_GO = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
-"""Killed with all of Ray at once, these two try for a minute to tell the head that is gone."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +79,7 @@ def test_everything_ends_with_the_keeper_of_the_cluster(terminal: Terminal, word
     assert finished.code == 1
     assert "error: the cluster has ended before its work" in finished.err
     assert "Traceback" not in finished.err
-    terminal.wait_until_quiet(but=SLOW_TO_GO)
+    terminal.wait_until_quiet()
     assert terminal.run_of("count").attempt == run.attempt
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from arena_ray.model.paths import Workspace
-from arena_ray.orchestrator.ray_process import DIRECTORY_PREFIX, Keeper, lasting_home, sole_keeper
+from arena_ray.orchestrator.leftovers import DIRECTORY_PREFIX
+from arena_ray.orchestrator.ray_process import Keeper, lasting_home, sole_keeper
 
 LASTING = Path("/home/someone/arena")
 
