@@ -100,7 +100,7 @@ def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervisi
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, core, workspace) -> None:
-    run = start(total_timesteps=400, sleep_s=0.01)
+    run = start(total_timesteps=150, sleep_s=0.01)
     first = open_supervision(run)
     advance_until(first, lambda _: len(core.assignment(run.run_id).checkpoints) >= 2)
     first.close()
@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, 
     assert advance_until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
     assert any(newest.uri in note and "the one before it is used" in note for note in notes)
-    assert steps_of(workspace, run) == list(range(400))
+    assert steps_of(workspace, run) == list(range(150))
 
 
 def test_what_stands_in_the_way_of_an_attempt_fails_the_run_with_its_reason(start, open_supervision, core) -> None:
