@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := cluster/constraints.txt
-SOURCES := arena_ray runners tests
+SOURCES := arena_ray plugins runners tests
 WITHOUT_RAY := tests/unit tests/contract tests/docs
 WITH_RAY := tests/ray tests/cluster tests/e2e
-DEMO := cluster/examples/ppo_cartpole.yaml
+DEMO := cluster/examples/pbt_cartpole.yaml
+PROOF := cluster/examples/ppo_cartpole.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format lint type test test-unit test-full bench build check-wheel clean
+.PHONY: help setup demo prove format lint type test test-unit test-full bench build check-wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -27,8 +28,11 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 setup: $(READY) ## Create the environment in .venv
 
-demo: $(READY) ## Train ppo on CartPole-v1, kill it half-way, resume it, prove that nothing was lost (KEEP=1 keeps the cluster)
-	$(BIN)/arena demo $(DEMO) $(if $(KEEP),--keep)
+demo: $(READY) ## Race four runs of ppo on CartPole-v1 by population-based training (KEEP=1 keeps the cluster)
+	$(BIN)/arena run $(DEMO) $(if $(KEEP),--keep)
+
+prove: $(READY) ## Train ppo on CartPole-v1, kill it half-way, resume it, prove that nothing was lost (KEEP=1 keeps the cluster)
+	$(BIN)/arena prove $(PROOF) $(if $(KEEP),--keep)
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format $(SOURCES)
@@ -63,7 +67,7 @@ check-wheel: build ## Install the wheel into a clean environment and ask it for 
 	rm -rf dist/check && $(PYTHON) -m venv dist/check
 	dist/check/bin/python -m pip install --quiet -c $(CONSTRAINTS) torch
 	dist/check/bin/python -m pip install --quiet -c $(CONSTRAINTS) dist/*.whl
-	cd dist/check && bin/arena --help >/dev/null && bin/arena runners
+	cd dist/check && bin/arena --help >/dev/null && bin/arena runners && bin/arena plugins
 
 clean: ## Remove the environment and what was built; var/ stays
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

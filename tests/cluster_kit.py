@@ -48,7 +48,17 @@ class Arena:
         named = {"experiment": f"x{next(_numbers)}", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
         spec = ExperimentSpec.model_validate(named | keys)
         submission = preflight.prepare(spec, base=SCRIPTS, runners=self.runners)
-        return self.client.start_run(submission, force_new=force_new).run
+        started = self.client.start(submission, force_new=force_new).run
+        assert started is not None, "a plugin's experiment has no run of its own"
+        return started
+
+    def start_plugin(self, script: str, **keys: Any) -> str:
+        """Start a plugin's experiment of a test script (or a shipped one), and return its name."""
+        name = f"x{next(_numbers)}"
+        named = {"experiment": name, "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
+        spec = ExperimentSpec.model_validate(named | keys)
+        self.client.start(preflight.prepare(spec, base=SCRIPTS, runners=self.runners))
+        return name
 
     def run(self, run: Run) -> Run:
         return self.client.run(run.run_id)

@@ -35,7 +35,9 @@ class _Reader(pickle.Unpickler):
 
     @staticmethod
     def _leaf(key: str, data: Any, grad: Any, is_parameter: bool) -> Any:
-        return data if grad is None else ("with gradient", data, grad)
+        leaf: Any = Bag()  # which, unlike its data, can be the key of a dictionary, as in an optimizer's state
+        leaf.data, leaf.grad = data, grad
+        return leaf
 
     @staticmethod
     def _storage(memory: bytes, device: str) -> bytes:

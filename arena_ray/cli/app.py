@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from arena_ray.cli import about, cluster, demo, doctor, reading, run, steering, telemetry
+from arena_ray.cli import about, cluster, doctor, lineage, plugins, prove, reading, run, steering, telemetry
 from arena_ray.cli.output import DEBUG, report_error
 
 EXIT_ERROR = 1
@@ -63,10 +63,11 @@ def arena() -> None:
 
 for _command in (
     run.run,
-    demo.demo,
+    prove.prove,
     reading.experiments,
     reading.runs,
     reading.show,
+    lineage.lineage,
     telemetry.logs,
     telemetry.metrics,
     reading.checkpoints,
@@ -78,6 +79,7 @@ for _command in (
     cluster.status,
     doctor.doctor,
     about.runners,
+    plugins.plugins,
     about.settings,
 ):
     arena.add_command(_command)

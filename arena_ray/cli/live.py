@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import click
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from arena_ray.model.records import Run
     from arena_ray.orchestrator.client import ArenaClient
 
-_PLAIN_INTERVAL_S = 5.0
-_COLOURS = {RunState.RUNNING: "green", RunState.FAILED: "red", RunState.PAUSED: "yellow", RunState.COMPLETED: "green"}
+S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
+
+PLAIN_INTERVAL_S = 5.0
+COLOURS = {RunState.RUNNING: "green", RunState.FAILED: "red", RunState.PAUSED: "yellow", RunState.COMPLETED: "green"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,7 @@ class Sight:
     @property
     def steps(self) -> str:
         """Steps done, of how many, in percent."""
-        if not self.total_steps:
-            return f"{self.run.global_step:,}"
-        share = min(1.0, self.run.global_step / self.total_steps)
-        return f"{self.run.global_step:,} of {self.total_steps:,} ({share:.0%})"
+        return steps_done(self.run, self.total_steps)
 
     def sentence(self) -> str:
         """Return one plain line that says it all."""
@@ -68,7 +68,14 @@ class Sight:
         return ", ".join(parts + ([f"{self.eta} to go"] if math.isfinite(self.eta_s) else []))
 
 
-class View(Protocol):
+def steps_done(run: Run, total_steps: int | None) -> str:
+    """Return the steps that *run* has done, and where *total_steps* is known of how many, in percent."""
+    if not total_steps:
+        return f"{run.global_step:,}"
+    return f"{run.global_step:,} of {total_steps:,} ({min(1.0, run.global_step / total_steps):.0%})"
+
+
+class View(Protocol[S_contra]):
     """Shows one sight after the other; *poll_s* is how often it wants one, *shows_log* whether with the last line."""
 
     poll_s: float
@@ -78,7 +85,7 @@ class View(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def show(self, sight: Sight) -> None:
+    def show(self, sight: S_contra) -> None:
         """Show *sight* in the place of the one before."""
         ...
 
@@ -109,17 +116,18 @@ class PlainView:
         if stands == self._shown and now < self._next_at:
             return
         click.echo(sight.sentence(), file=self._stream)
-        self._shown, self._next_at = stands, now + _PLAIN_INTERVAL_S
+        self._shown, self._next_at = stands, now + PLAIN_INTERVAL_S
 
 
-class LiveView:
-    """Redraws itself in place; gone when the run has ended."""
+class LiveView(Generic[S]):
+    """Redraws itself in place; gone when what it shows has ended."""
 
     poll_s = 0.4
     shows_log = True
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], draw: Callable[[S], RenderableType]) -> None:
         self._stream = stream
+        self._draw = draw
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -136,10 +144,10 @@ class LiveView:
         if self._live:
             self._live.stop()
 
-    def show(self, sight: Sight) -> None:
+    def show(self, sight: S) -> None:
         """Draw *sight*."""
         if self._live:
-            self._live.update(drawing(sight))
+            self._live.update(self._draw(sight))
 
 
 def drawing(sight: Sight) -> RenderableType:
@@ -154,7 +162,7 @@ def drawing(sight: Sight) -> RenderableType:
     grid.add_column(no_wrap=True, overflow="ellipsis")
     state = f"{run.state.value}, attempt {run.attempt}" + (f" on {run.node}" if run.node else "")
     grid.add_row("run", Text(run.name))
-    grid.add_row("state", Text(state, style=_COLOURS.get(run.state, "")))
+    grid.add_row("state", Text(state, style=COLOURS.get(run.state, "")))
     grid.add_row("step", Text(sight.steps))
     if sight.total_steps:
         grid.add_row("", ProgressBar(total=sight.total_steps, completed=run.global_step, width=40))
@@ -165,9 +173,9 @@ def drawing(sight: Sight) -> RenderableType:
     return grid
 
 
-def view_for(stream: IO[str]) -> View:
+def view_for(stream: IO[str]) -> View[Sight]:
     """Return the view that suits *stream*."""
-    return LiveView(stream) if is_terminal(stream) else PlainView(stream)
+    return LiveView(stream, drawing) if is_terminal(stream) else PlainView(stream)
 
 
 def watch(
@@ -175,7 +183,7 @@ def watch(
     run: Run,
     *,
     total_steps: int | None,
-    view: View,
+    view: View[Sight],
     until: Callable[[Run], bool] = lambda _: False,
 ) -> Run:
     """Show *run* until it has ended, is paused or is as *until* wants it, and return it as it is then."""

@@ -43,8 +43,10 @@ def override(document: LocatedDocument, assignments: Sequence[str], *, seed: int
         key, value = _split(assignment)
         path = _resolve(key, data)
         _assign(data, path, value, key=key)
-        lines.setdefault(path, 1)
-        origins[path] = f"--set {key}"
+        for end in range(1, len(path) + 1):  # the sections that it makes are of the command line too
+            if path[:end] not in lines or end == len(path):
+                lines.setdefault(path[:end], 1)
+                origins[path[:end]] = f"--set {key}"
     if seed is not None:
         data["seed"] = seed
         lines.setdefault(("seed",), 1)

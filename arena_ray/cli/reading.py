@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,8 @@ from arena_ray.model.errors import NotFound
 from arena_ray.model.states import RunState
 
 if TYPE_CHECKING:
-    from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
+    from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Revision, Run
+    from arena_ray.model.spec import FlagValue
     from arena_ray.orchestrator.reader import Reader
 
 
@@ -32,9 +34,13 @@ if TYPE_CHECKING:
 def experiments(as_json: bool) -> None:
     """List the experiments and how their runs stand."""
     with open_reader() as reader:
-        found, states = reader.experiments(), _states_by_experiment(reader.runs())
+        found, runs = reader.experiments(), reader.runs()
+        executions = {each.name: _executions(reader, each, runs) for each in found}
+    states = _states_by_experiment(runs)
     if as_json:
-        print_json([merged(each, runs=dict(states.get(each.name, {}))) for each in found])
+        print_json(
+            [merged(each, runs=dict(states.get(each.name, {})), executions=executions[each.name]) for each in found]
+        )
         return
     print_table(
         [
@@ -42,6 +48,7 @@ def experiments(as_json: bool) -> None:
                 "experiment": each.name,
                 "project": each.project or ABSENT,
                 "runs": ", ".join(f"{number} {state}" for state, number in states.get(each.name, {}).items()) or ABSENT,
+                "plugin": _steered(executions[each.name][:1]),
                 "created": moment(each.created_at),
             }
             for each in found
@@ -77,7 +84,8 @@ def show(name: str, as_json: bool) -> None:
     with open_reader() as reader:
         experiment = _experiment_named(reader, name)
         if experiment is not None:
-            _show_experiment(experiment, reader.runs(experiment=experiment.name), as_json=as_json)
+            runs = reader.runs(experiment=experiment.name)
+            _show_experiment(experiment, runs, executions=_executions(reader, experiment, runs), as_json=as_json)
             return
         run = require_run(reader, name)
         _show_run(
@@ -102,6 +110,17 @@ def checkpoints(run: str, as_json: bool) -> None:
         print_table([_checkpoint_row(each) for each in found], empty="no checkpoint yet")
 
 
+def _executions(reader: Reader, experiment: Experiment, runs: list[Run]) -> list[Execution]:
+    """Return the experiment's plugin executions, newest first; not asked for where its *runs* show that none is."""
+    own = [run for run in runs if run.experiment_id == experiment.experiment_id]
+    is_plain = bool(own) and all(run.execution_id is None for run in own)
+    return [] if is_plain else reader.executions(experiment.name)
+
+
+def _steered(executions: list[Execution]) -> str:
+    return ", ".join(f"{each.plugin} ({each.state.value})" for each in executions) or ABSENT
+
+
 def _states_by_experiment(runs: list[Run]) -> dict[str, Counter[str]]:
     states: dict[str, Counter[str]] = {}
     for run in runs:
@@ -116,15 +135,17 @@ def _experiment_named(reader: Reader, name: str) -> Experiment | None:
         return None
 
 
-def _show_experiment(experiment: Experiment, runs: list[Run], *, as_json: bool) -> None:
+def _show_experiment(experiment: Experiment, runs: list[Run], *, executions: list[Execution], as_json: bool) -> None:
     if as_json:
-        print_json(merged(experiment, runs=runs))
+        print_json(merged(experiment, executions=executions, runs=runs))
         return
     print_facts(
         [
             ("experiment", experiment.name),
             ("id", experiment.experiment_id),
             ("project", experiment.project or ABSENT),
+            ("plugin", _steered(executions)),
+            *(("reason", f"{each.plugin}: {each.reason}") for each in executions if each.reason),
             ("created", moment(experiment.created_at)),
         ]
     )
@@ -153,7 +174,9 @@ def _run_facts(run: Run, revision: Revision) -> list[tuple[str, str]]:
         ("id", run.run_id),
         ("experiment", f"{run.experiment}, revision {run.revision} ({revision.digest[:12]})"),
         ("script", f"{run.runner} {run.script} on {run.env_id}, seed {run.seed}"),
-        ("flags", " ".join(f"{key}={value}" for key, value in revision.flags.items()) or ABSENT),
+        ("flags", _assignments(revision.flags)),
+        ("hyperparameters", _assignments(run.hyperparameters)),
+        ("member", f"run {run.member} of its plugin, {run.generation} exploits" if run.execution_id else ABSENT),
         ("state", state),
         ("reason", run.reason or ABSENT),
         (
@@ -164,6 +187,10 @@ def _run_facts(run: Run, revision: Revision) -> list[tuple[str, str]]:
         ("started", moment(run.started_at)),
         ("ended", moment(run.ended_at)),
     ]
+
+
+def _assignments(values: Mapping[str, FlagValue]) -> str:
+    return " ".join(f"{key}={value}" for key, value in values.items()) or ABSENT
 
 
 def _attempt_row(attempt: Attempt) -> dict[str, str]:

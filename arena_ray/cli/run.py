@@ -1,9 +1,10 @@
-"""``arena run``: from an experiment file to the summary of its run."""
+"""``arena run``: from an experiment file to the summary of its run, or of the runs that its plugin starts."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ from arena_ray.cli.training import (
     pause_and_wait,
     prepare,
     print_summary,
-    start,
+    started_run,
     total_steps,
 )
 from arena_ray.model.states import RunState
 
 if TYPE_CHECKING:
     from arena_ray.model.records import Run
+    from arena_ray.orchestrator.api import SubmitReply
     from arena_ray.orchestrator.client import ArenaClient
 
 
@@ -45,32 +47,73 @@ def run(
 ) -> None:
     """Train the script of an experiment file and wait for its end.
 
-    An unfinished run of the same configuration and seed goes on where it stands, unless --new is given. Without a
-    cluster one is started, and taken down at the end. Ctrl-C pauses the run on such a cluster; on one that was up
-    before it only stops watching. The exit code is 0 only if the run has completed.
+    Where the file names a plugin, that one starts the runs and steers them. What is unfinished of the same
+    configuration and seed goes on where it stands, unless --new is given. Without a cluster one is started, and taken
+    down at the end. Ctrl-C pauses the runs on such a cluster; on one that was up before it only stops watching. The
+    exit code is 0 only if all has completed.
     """
     submission = prepare(file, assignments, seed, to_stderr=as_json)
+    again, total = _command_again(file, assignments, seed), total_steps(submission)
+    finish = _train if submission.spec.plugin is None else _tune
     with cluster_at_hand(keep=keep or detach) as (client, is_own_cluster):
-        started = start(client, submission, force_new=force_new)
-        if not detach:
-            again = _command_again(file, assignments, seed)
-            total = total_steps(submission)
-            started = _watch_through(client, started, total=total, again=again, is_own_cluster=is_own_cluster)
-        _report(client, started, is_detached=detach, as_json=as_json)
-    is_well = detach or started.state is RunState.COMPLETED
-    click.get_current_context().exit(0 if is_well else 1)
+        reply = client.start(submission, force_new=force_new)
+        watching = None if detach else Watching(total=total, again=again, is_own_cluster=is_own_cluster)
+        is_well = finish(client, reply, watching, as_json=as_json)
+    click.get_current_context().exit(0 if is_well or detach else 1)
 
 
-def _watch_through(client: ArenaClient, run: Run, *, total: int | None, again: str, is_own_cluster: bool) -> Run:
+@dataclass(frozen=True)
+class Watching:
+    """What the watcher has to know: how many steps there will be, and what to do when it is interrupted."""
+
+    total: int | None
+    again: str
+    is_own_cluster: bool
+
+
+def _train(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *, as_json: bool) -> bool:
+    run = started_run(client, reply)
+    if watching:
+        run = _watch_through(client, run, watching)
+    _report(client, run, is_detached=watching is None, as_json=as_json)
+    return run.state is RunState.COMPLETED
+
+
+def _tune(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *, as_json: bool) -> bool:
+    from arena_ray.cli import study
+
+    execution = study.started_execution(client, reply)
+    if watching:
+        lineage = study.watch_through(
+            client,
+            execution,
+            total=watching.total,
+            again=watching.again,
+            is_own_cluster=watching.is_own_cluster,
+        )
+    else:
+        lineage = client.lineage(execution.experiment, execution.execution_id)
+    if as_json:
+        study.print_document(client, lineage)
+    elif watching:
+        study.print_outcome(client, lineage)
+    else:
+        click.echo(
+            f"{execution.plugin} is at work on {execution.experiment}; see 'arena lineage {execution.experiment}'"
+        )
+    return study.is_well(lineage)
+
+
+def _watch_through(client: ArenaClient, run: Run, watching: Watching) -> Run:
     """Watch *run* to its end; on Ctrl-C leave it as one would wish to find it, say how to go on, and exit."""
     from arena_ray.cli.live import view_for, watch
 
     try:
-        return watch(client, run, total_steps=total, view=view_for(sys.stderr))
+        return watch(client, run, total_steps=watching.total, view=view_for(sys.stderr))
     except KeyboardInterrupt:
-        if is_own_cluster:
+        if watching.is_own_cluster:
             click.echo(pause_and_wait(client, run), err=True)
-            click.echo(f"to go on: {again}", err=True)
+            click.echo(f"to go on: {watching.again}", err=True)
         else:
             click.echo(f"{run.name} goes on without being watched; see 'arena logs {run.name} -f'", err=True)
         click.get_current_context().exit(EXIT_INTERRUPTED)

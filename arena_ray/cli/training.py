@@ -21,19 +21,20 @@ from arena_ray.model.states import Intent, RunState
 
 if TYPE_CHECKING:
     from arena_ray.model.records import Run
+    from arena_ray.orchestrator.api import SubmitReply
     from arena_ray.orchestrator.client import ArenaClient
     from arena_ray.orchestrator.local import LocalCluster
     from arena_ray.runner.preflight import Submission
 
 EXIT_INTERRUPTED = 130
 _GATEWAY_RESTART_S = 20.0
-_PAUSE_PATIENCE_S = 20.0
-_TOTALS = ("total_timesteps", "max_timesteps")
+PAUSE_PATIENCE_S = 20.0
 
 
 def prepare(file: Path, assignments: tuple[str, ...], seed: int | None, *, to_stderr: bool) -> Submission:
     """Check everything that can be checked without starting anything, and say what will run."""
     from arena_ray.cli.overrides import override
+    from arena_ray.cli.plan import plan
     from arena_ray.model.spec import parse_spec
     from arena_ray.model.yaml_lines import load_located
     from arena_ray.runner import discovery, preflight
@@ -41,12 +42,22 @@ def prepare(file: Path, assignments: tuple[str, ...], seed: int | None, *, to_st
     spec = parse_spec(override(load_located(file), assignments, seed=seed))
     runners = discovery.load_runners().runners
     submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners)
+    if spec.plugin is not None:
+        _check_plugin(submission)
     for warning in submission.warnings:
         click.echo(f"warning: {warning}", err=True)
     script = workspace().bundles / submission.bundle.digest() / submission.bundle.entry
     command = preflight.command(submission, runner=runners[spec.runner], script=script)
-    click.echo(f"will run: {shlex.join(command)}", err=to_stderr)
+    for line in plan(spec.plugin, shlex.join(command)):
+        click.echo(line, err=to_stderr)
     return submission
+
+
+def _check_plugin(submission: Submission) -> None:
+    from arena_ray.orchestrator.plugin_check import check_plugin
+    from arena_ray.plugin.discovery import load_plugins
+
+    check_plugin(submission, load_plugins())
 
 
 @contextmanager
@@ -104,20 +115,27 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def start(client: ArenaClient, submission: Submission, *, force_new: bool) -> Run:
     """Start a run of *submission*, or go on with the unfinished one, resumed where it was paused."""
-    reply = client.start_run(submission, force_new=force_new)
+    return started_run(client, client.start(submission, force_new=force_new))
+
+
+def started_run(client: ArenaClient, reply: SubmitReply) -> Run:
+    """Say which run was started or goes on, resume it where it was paused, and return it."""
+    run = reply.run
+    if run is None:
+        raise ArenaError("the gateway answered without a run; is it another version of arena_ray?")
     if reply.created:
-        click.echo(f"run {reply.run.name}", err=True)
-        return reply.run
-    click.echo(f"going on with the unfinished run {reply.run.name} (attempt {reply.run.attempt})", err=True)
-    if reply.run.state is RunState.PAUSED or reply.run.intent is Intent.PAUSE:
-        return client.resume_run(reply.run.run_id).run
-    return reply.run
+        click.echo(f"run {run.name}", err=True)
+        return run
+    click.echo(f"going on with the unfinished run {run.name} (attempt {run.attempt})", err=True)
+    if run.state is RunState.PAUSED or run.intent is Intent.PAUSE:
+        return client.resume_run(run.run_id).run
+    return run
 
 
 def pause_and_wait(client: ArenaClient, run: Run) -> str:
     """Ask *run* to pause and wait until it has, but not for ever; return how it stands, as a sentence."""
     click.echo(f"pausing {run.name}; Ctrl-C again to end it at once", err=True)
-    deadline = time.monotonic() + _PAUSE_PATIENCE_S
+    deadline = time.monotonic() + PAUSE_PATIENCE_S
     try:
         run = client.pause_run(run.run_id).run
         while not (run.state is RunState.PAUSED or run.state.is_final) and time.monotonic() < deadline:
@@ -127,15 +145,15 @@ def pause_and_wait(client: ArenaClient, run: Run) -> str:
         return f"{run.name} could not be paused: {exc}"
     if run.state is RunState.PAUSED or run.state.is_final:
         return f"{run.name} is {run.state.value} at step {run.global_step:,}"
-    waited = f"{_PAUSE_PATIENCE_S:g} s"
+    waited = f"{PAUSE_PATIENCE_S:g} s"
     return f"{run.name} has not reached its next boundary in {waited}; it will go on from its last checkpoint"
 
 
 def total_steps(submission: Submission) -> int | None:
     """Return how many steps the script will take, where it has a flag that tells."""
-    values = {argument.name: argument.default for argument in submission.report.arguments} | submission.flags
-    given = (values.get(name) for name in _TOTALS)
-    return next((int(value) for value in given if isinstance(value, int | float)), None)
+    from arena_ray.runner import preflight
+
+    return preflight.total_steps(submission.report, submission.flags)
 
 
 def print_summary(client: ArenaClient, run: Run) -> None:

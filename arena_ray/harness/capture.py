@@ -34,15 +34,18 @@ def take(variables: Variables, live_map: LiveMap) -> State:
     weights: Dict[str, Dict[str, Any]] = {}
     values: Dict[Slot, Any] = {}
     skipped: Skipped = []
+    # States before all else: whoever takes over only them (see loading.py) need not read the replay buffer.
     for key, live in live_map.by_key.items():
         if live.kind == "module":
             weights[key] = _weights(live.value)
-            values["state", key, ""] = _module_state(live.value, weights[key])
+            values["state", key, ""] = module_state(live.value, weights[key])
         elif live.kind == "optimizer":
-            groups = [dict(group) for group in live.value.param_groups]
-            values["state", key, ""] = {"state": dict(live.value.state), "groups": groups}
+            values["state", key, ""] = optimizer_state(live.value)
         elif live.kind == "stateful":
             values["state", key, ""] = live.value.state_dict()
+        elif live.kind == "leaf":
+            values["state", key, ""] = live.value
+    for key, live in live_map.by_key.items():
         if live.kind in ("module", "part", "optimizer", "own"):
             for name, value in live_map.attributes(live.value).items():
                 values["own", key, name] = value
@@ -52,6 +55,25 @@ def take(variables: Variables, live_map: LiveMap) -> State:
                 values[scope, "", name] = value
     _leave_out_enclosing(variables, live_map, values, skipped)
     return State(live_map, weights, values, rng.capture(), skipped)
+
+
+def module_state(module: Any, weights: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what *weights*, tensors of *module*, do not say of it."""
+    parameters = dict(module.named_parameters())
+    return {
+        "training": {name: part.training for name, part in module.named_modules()},
+        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
+        # a script that accumulates gradients over several passes needs them
+        "grad": {name: parameter.grad for name, parameter in parameters.items()},
+        "tensors": {
+            name: tensor.detach() for name, tensor in live_objects.tensors(module).items() if name not in weights
+        },
+    }
+
+
+def optimizer_state(optimizer: Any) -> Dict[str, Any]:
+    """Return what an optimizer remembers of its parameters, and its groups of them."""
+    return {"state": dict(optimizer.state), "groups": [dict(group) for group in optimizer.param_groups]}
 
 
 def slot_text(slot: Slot) -> str:
@@ -122,18 +144,4 @@ def _weights(module: Any) -> Dict[str, Any]:
         name: tensor
         for name, tensor in live_objects.persistent_tensors(module).items()
         if str(tensor.dtype) in safetensors_file.DTYPES and str(tensor.layout) == "torch.strided"
-    }
-
-
-def _module_state(module: Any, weights: Dict[str, Any]) -> Dict[str, Any]:
-    """Return what the weights of *module* do not say."""
-    parameters = dict(module.named_parameters())
-    return {
-        "training": {name: part.training for name, part in module.named_modules()},
-        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
-        # a script that accumulates gradients over several passes needs them
-        "grad": {name: parameter.grad for name, parameter in parameters.items()},
-        "tensors": {
-            name: tensor.detach() for name, tensor in live_objects.tensors(module).items() if name not in weights
-        },
     }

@@ -13,7 +13,7 @@ import io
 import pickle
 import sys
 import types
-from typing import IO, Any, Dict, List, Optional, Tuple, Type
+from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from . import live as live_objects
 from .live import LiveMap
@@ -108,7 +108,8 @@ class _Reductions:
         untyped = tensor.untyped_storage()
         storage = self._storages.setdefault(untyped._cdata, _Storage(untyped))
         place = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-        return _TENSOR, (storage, str(tensor.dtype), *place, tensor.requires_grad)
+        # one that was computed has lost its graph in the new process: it must not look like a leaf there, a weight
+        return _TENSOR, (storage, str(tensor.dtype), *place, tensor.requires_grad and tensor.is_leaf)
 
 
 def make_pickler(file: Any, live_map: LiveMap) -> Any:
@@ -136,8 +137,22 @@ class Nowhere(io.RawIOBase):
         return memoryview(data).nbytes
 
 
+class Leaf(NamedTuple):
+    """A bare tensor that needs gradients, as it was read; *live* is this process's, or :data:`MISSING`."""
+
+    live: Any
+    data: Any
+    grad: Any
+    is_parameter: bool
+
+    @property
+    def is_of_one_shape(self) -> bool:
+        """Return whether what was read can be put into the live tensor."""
+        return self.live is not MISSING and bool(self.live.shape == self.data.shape)
+
+
 class Unpickler(pickle.Unpickler):
-    """Reads the variables; touches no live object, but for those it returns notes what is to be put into them.
+    """Reads the variables; touches no live object, but notes in *leaves* what is to be put into bare tensors.
 
     Args:
         file: Where the pickle is read from.
@@ -152,7 +167,7 @@ class Unpickler(pickle.Unpickler):
         self._found: Dict[str, Any] = {}
         self._claimed: Dict[int, str] = {}
         self._torch = live_objects.torch_if_used()
-        self.leaves: List[Tuple[Any, Any, Any]] = []
+        self.leaves: Dict[str, Leaf] = {}
 
     def require(self, key: str) -> Any:
         """Return the live object of *key*.
@@ -171,6 +186,10 @@ class Unpickler(pickle.Unpickler):
         if key not in self._found:
             self._found[key] = self._look_up(key)
         return self._found[key]
+
+    def is_found(self, live: Any) -> bool:
+        """Return whether *live* was asked for by one of the keys."""
+        return id(live) in self._claimed
 
     def _look_up(self, key: str) -> Any:
         _, name, paths = self._table[key]
@@ -206,14 +225,13 @@ class Unpickler(pickle.Unpickler):
         return found
 
     def _build_leaf(self, key: str, data: Any, grad: Any, is_parameter: bool) -> Any:
-        found = self.get(key)
-        if found is MISSING or found.shape != data.shape:
-            found = self._torch.nn.Parameter(data) if is_parameter else data.clone().requires_grad_()
-            self._found[key] = found
-            found.grad = grad
-        else:
-            self.leaves.append((found, data, grad))
-        return found
+        leaf = self.leaves[key] = Leaf(self.get(key), data, grad, is_parameter)
+        if leaf.is_of_one_shape:
+            return leaf.live
+        made = self._torch.nn.Parameter(data) if is_parameter else data.clone().requires_grad_()
+        self._found[key] = made
+        made.grad = grad
+        return made
 
     def _build_storage(self, memory: bytes, device: str) -> Any:
         torch = self._torch

@@ -8,11 +8,12 @@ import platform
 import time
 import types
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, Iterable, NamedTuple
 
 from . import checkpoint, rng, safetensors_file
 from . import live as live_objects
 from .capture import Slot
+from .live_state import LiveState, ModuleState
 from .pickling import CheckpointMismatch, Unpickler
 from .variables import MISSING, Variables
 
@@ -20,7 +21,7 @@ _MOST_PROBLEMS = 5
 _TEN_YEARS_S = 10 * 365 * 86400.0
 
 
-class _Read(NamedTuple):
+class Read(NamedTuple):
     """A checkpoint in memory, its live objects looked up but not yet touched."""
 
     header: Dict[str, Any]
@@ -28,6 +29,26 @@ class _Read(NamedTuple):
     rng: Dict[str, Any]
     values: Dict[Slot, Any]
     weights: Dict[str, Any]
+
+    def live_state(self) -> LiveState:
+        """Return what it holds of live objects.
+
+        Raises:
+            CheckpointMismatch: The script has not made one of them.
+        """
+        require = self.unpickler.require
+        modules = {}
+        for key, names in self.header["weights"].items():
+            rest = self.values["state", key, ""]
+            tensors = {name: self.weights[f"{key}.{name}"] for name in names}
+            modules[key] = ModuleState(require(key), {**tensors, **rest["tensors"]}, rest)
+        leaves = {key: leaf for key, leaf in self.unpickler.leaves.items() if leaf.is_of_one_shape}
+        saved = [(key, kind) for key, (kind, _, _) in self.header["table"].items() if ("state", key, "") in self.values]
+        others: Dict[str, Dict[str, Any]] = {"optimizer": {}, "stateful": {}}
+        for key, kind in saved:
+            if kind in others:
+                others[kind][key] = (require(key), self.values["state", key, ""])
+        return LiveState(modules, leaves, others["optimizer"], others["stateful"])
 
 
 def read_meta(path: Path) -> Dict[str, Any]:
@@ -57,105 +78,49 @@ def restore(path: Path, variables: Variables, *, advance: Callable[[], None]) ->
     Raises:
         CheckpointMismatch: The checkpoint does not fit; nothing was touched.
     """
-    read = _read(path, variables)
-    problems = [*_weight_problems(read), *_optimizer_problems(read)]
-    if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        text = "; ".join(problems[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-        raise CheckpointMismatch("the checkpoint does not fit this script: " + text)
+    found = read(path, variables)
+    live_state = found.live_state()
+    require_fit(live_state.problems())
     advance()
-    _put_back_objects(read)
-    found: Dict[str, Any] = {}
-    for (section, _, name), value in read.values.items():
-        if section in ("local", "global"):
-            names = found if section == "local" else variables.globals
-            names[name] = _on_this_clock(name, value, read.header["time"])
-    rng.restore(read.rng)
-    return found
+    live_state.put_back()
+    bound: Dict[str, Any] = {}
+    for (section, key, name), value in found.values.items():
+        if section == "own":
+            _set_attribute(found.unpickler.get(key), name, value)
+        elif section in ("local", "global"):
+            names = bound if section == "local" else variables.globals
+            names[name] = _on_this_clock(name, value, found.header["time"])
+    rng.restore(found.rng)
+    return bound
 
 
-def _read(path: Path, variables: Variables) -> _Read:
+def read(path: Path, variables: Variables, *, only_states: bool = False) -> Read:
+    """Read the checkpoint at *path*, and of its pickles, if so asked, only up to the last state of a live object."""
     weights: Dict[str, Any] = {}
     if live_objects.torch_if_used() is not None:
         weights = dict(safetensors_file.read((path / checkpoint.POLICY).read_bytes()))
     with (path / checkpoint.STATE).open("rb") as file:
         header = pickle.load(file)
         unpickler = Unpickler(file, header["table"], variables)
-        states = unpickler.load()
-        values = {slot: unpickler.load() for slot in header["slots"]}
-    return _Read(header, unpickler, states, values, weights)
+        generators = unpickler.load()
+        slots = header["slots"]
+        while only_states and slots and slots[-1][0] != "state":
+            slots.pop()
+        values = {slot: unpickler.load() for slot in slots}
+    return Read(header, unpickler, generators, values, weights)
 
 
-def _weight_problems(read: _Read) -> List[str]:
-    problems = []
-    for key, names in read.header["weights"].items():
-        ours = live_objects.tensors(read.unpickler.require(key))
-        theirs = {name: read.weights[f"{key}.{name}"] for name in names}
-        theirs.update(read.values["state", key, ""]["tensors"])
-        for name in sorted({*ours, *theirs}):
-            if name not in theirs or name not in ours:
-                lacking = "the checkpoint" if name not in theirs else "the script"
-                problems.append(f"{lacking} has no {key}.{name}")
-            elif (ours[name].shape, ours[name].dtype) != (theirs[name].shape, theirs[name].dtype):
-                problems.append(f"{key}.{name} is {_form(theirs[name])} there and {_form(ours[name])} here")
-    return problems
+def require_fit(problems: Iterable[str]) -> None:
+    """Raise unless there are no *problems*.
 
-
-def _optimizer_problems(read: _Read) -> List[str]:
-    problems = []
-    for key, (kind, _, _) in read.header["table"].items():
-        if kind == "optimizer" and ("state", key, "") in read.values:
-            ours = [group["params"] for group in read.unpickler.require(key).param_groups]
-            theirs = [group["params"] for group in read.values["state", key, ""]["groups"]]
-            same = [list(map(id, params)) for params in ours] == [list(map(id, params)) for params in theirs]
-            if not same:
-                problems.append(f"the optimizer {key} steps other parameters")
-    return problems
-
-
-def _form(tensor: Any) -> str:
-    return f"{str(tensor.dtype).split('.')[-1]}{list(tensor.shape)}"
-
-
-def _put_back_objects(read: _Read) -> None:
-    torch = live_objects.torch_if_used()
-    if torch is not None:
-        with torch.no_grad():
-            for key in read.header["weights"]:
-                _put_back_module(read, key)
-            for live, data, grad in read.unpickler.leaves:
-                live.copy_(data)
-                live.grad = grad
-    for (section, key, name), value in read.values.items():
-        if section == "own":
-            _set_attribute(read.unpickler.get(key), name, value)
-    for key, (kind, _, _) in read.header["table"].items():
-        saved = read.values.get(("state", key, ""))
-        if kind == "optimizer" and saved is not None:
-            _put_back_optimizer(read.unpickler.require(key), saved)
-        elif kind == "stateful" and saved is not None:
-            read.unpickler.require(key).load_state_dict(saved)
-
-
-def _put_back_module(read: _Read, key: str) -> None:
-    module, state = read.unpickler.require(key), read.values["state", key, ""]
-    for name, tensor in live_objects.tensors(module).items():
-        saved = state["tensors"].get(name)
-        tensor.copy_(read.weights[f"{key}.{name}"] if saved is None else saved)
-    parameters = dict(module.named_parameters())
-    for name, needed in state["requires_grad"].items():
-        parameters[name].requires_grad_(needed)
-        parameters[name].grad = state["grad"][name]
-    for name, part in module.named_modules():
-        part.training = state["training"].get(name, part.training)
-
-
-def _put_back_optimizer(optimizer: Any, saved: Dict[str, Any]) -> None:
-    """Put an optimizer's state back without ``load_state_dict``, which casts it to the parameters' dtype."""
-    optimizer.state.clear()
-    optimizer.state.update(saved["state"])
-    for index, group in enumerate(saved["groups"]):
-        optimizer.param_groups[index].update({name: value for name, value in group.items() if name != "params"})
+    Raises:
+        CheckpointMismatch: There are; it names the first.
+    """
+    texts = list(problems)
+    if texts:
+        more = len(texts) - _MOST_PROBLEMS
+        text = "; ".join(texts[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+        raise CheckpointMismatch("the checkpoint does not fit this script: " + text)
 
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import threading
 import time
@@ -11,15 +10,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Deque, Dict, Iterator, Optional
 
-from . import capture, checkpoint, restore
-from .live import LiveMap, torch_if_used
+from . import capture, hyperparameters, loading, restore, snapshot
+from .live import LiveMap
 from .mainloop import Instrumented
 from .pickling import CheckpointMismatch
 from .tensorboard import Journal
-from .variables import Variables, class_name, iterated, step_in
+from .variables import Variables, iterated, step_in
 from .wire import Message, Wire
 
 _TELL_EVERY_S = 0.2
+_PLAIN = (OSError, CheckpointMismatch, hyperparameters.CannotSet)  # their messages say all
 
 
 class StopTraining(BaseException):
@@ -69,6 +69,7 @@ class Session:
         self._times_over = 0
         self._is_told = False  # that it holds
         self._ended_checkpoint: Optional[Path] = None
+        self._generation = 0  # how many times it has taken over another run's weights, as the run counts them
         self._names: Dict[str, Any] = {}
 
     # -- called from other threads and from outside the loop
@@ -157,10 +158,14 @@ class Session:
             self._tell(step, held=False)
         return restored
 
+    def _send(self, message: Message) -> None:
+        """Send *message* after all that was logged before it."""
+        self._wire.send(*self._journal.take(), message)
+
     def _tell(self, step: int, *, held: bool) -> None:
         place = {"boundary": self.position, "step": step, "wall_time": time.time()}
-        state = {"held": held, "ended": self._is_over}
-        self._wire.send(*self._journal.take(), {"type": "boundary", **place, **state})
+        state = {"held": held, "ended": self._is_over, "generation": self._generation}
+        self._send({"type": "boundary", **place, **state})
         self._due = monotonic() + _TELL_EVERY_S
 
     def _obey_all(self, variables: Variables, restored: Optional[Restored]) -> Optional[Restored]:
@@ -179,7 +184,39 @@ class Session:
                 self._snapshot(str(command.get("path")), variables)
             elif kind == "restore":
                 restored = self._restore(Path(str(command.get("path"))), variables)
+            elif kind == "load":
+                self._load(command, variables)
+            elif kind == "set":
+                self._set(command, variables)
         return restored
+
+    # -- another run's weights, other hyperparameters
+
+    def _load(self, command: Message, variables: Variables) -> None:
+        began, path, generation = monotonic(), str(command.get("path")), command.get("generation", 0)
+        place = {"path": path, "generation": generation, "boundary": self.position}
+        try:
+            self._require_loop()
+            loading.load(Path(path), variables, self._live_map(variables))
+        except Exception as exc:  # noqa: BLE001 - whatever is wrong with the other run's checkpoint, this one trains on
+            self._send({"type": "load_failed", **place, "reason": _reason(exc)})
+            return
+        self._generation = generation
+        step = variables.step(self.position)
+        self._send({"type": "loaded", **place, "step": step, "seconds": monotonic() - began})
+
+    def _set(self, command: Message, variables: Variables) -> None:
+        try:
+            self._require_loop()
+            hyperparameters.set_live(command.get("attributes") or {}, command.get("groups") or {}, variables)
+        except Exception as exc:  # noqa: BLE001 - attributes of the script run code of the script
+            self._send({"type": "set_failed", "boundary": self.position, "reason": _reason(exc)})
+            return
+        self._send({"type": "set_done", "boundary": self.position, "step": variables.step(self.position)})
+
+    def _require_loop(self) -> None:
+        if self._ended_checkpoint is not None:  # whose state is put back once more, after the loop
+            raise RuntimeError("the main loop of this run is over")
 
     # -- checkpoints
 
@@ -190,37 +227,21 @@ class Session:
         try:
             meta, written = self._write_checkpoint(path, variables, step)
         except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
-            reason = str(exc) if isinstance(exc, OSError) else f"{type(exc).__name__}: {exc}"
-            failed = {"type": "snapshot_failed", "path": str(path), "boundary": self.position, "reason": reason}
-            failed["errno"] = getattr(exc, "errno", None)
-            self._wire.send(*self._journal.take(), failed)
+            failed = {"type": "snapshot_failed", "path": str(path), "boundary": self.position, "reason": _reason(exc)}
+            self._send({**failed, "errno": getattr(exc, "errno", None)})
             return
-        place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
+        place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "generation", "skipped")}
         saved = {"type": "snapshot_saved", "path": str(path), **place, **written._asdict()}
-        self._wire.send(*self._journal.take(), {**saved, "seconds": monotonic() - began})
+        self._send({**saved, "seconds": monotonic() - began})
 
     def _write_checkpoint(self, path: Path, variables: Variables, step: int) -> Any:
         if self._times_over > (1 if self._is_over else 0):
             raise RuntimeError("the script entered its main loop a second time: only the first can be resumed")
         state = capture.take(variables, self._live_map(variables))
         meta: Dict[str, Any] = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
-        meta.update(schema_version=checkpoint.SCHEMA_VERSION, ended=self._is_over, exhausted=self._is_exhausted)
-        torch = torch_if_used()
-        meta["attempt"] = self._attempt
-        meta.update(python=platform.python_version(), torch=str(torch.__version__) if torch is not None else None)
-        modules = {key: class_name(state.live_map.by_key[key].value) for key in state.weights}
-        note: Dict[str, Any] = {"schema_version": checkpoint.SCHEMA_VERSION, "script": self._script.name}
-        note.update(modules=modules, global_step=step, boundary=self.position)
-        writer = checkpoint.Writer(path)
-        try:
-            writer.add(checkpoint.POLICY, lambda file: capture.write_weights(file, state))
-            writer.add_json(checkpoint.POLICY_NOTE, note)
-            writer.add(checkpoint.STATE, lambda file: capture.write_state(file, state))
-            meta["skipped"] = state.skipped
-            writer.add_json(checkpoint.META, meta)
-            return meta, writer.finish()
-        finally:
-            writer.discard()
+        meta.update(ended=self._is_over, exhausted=self._is_exhausted)
+        meta.update(attempt=self._attempt, generation=self._generation)
+        return meta, snapshot.write(path, state, meta, script=self._script)
 
     def _restore(self, path: Path, variables: Variables) -> Restored:
         began = monotonic()
@@ -234,14 +255,14 @@ class Session:
         variables.locals.update(found)
         self._is_told = False
         self._index = meta["boundary"]
+        self._generation = meta.get("generation", 0)  # older checkpoints know of none
         self._journal.resume(meta["last_step"])
         if meta["ended"]:
             self._index -= 1  # the loop is left from its last pass
             self._ended_checkpoint = path
             found.end = "exhausted" if meta["exhausted"] else "left"
         place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "skipped")}
-        done = {"type": "restored", "path": str(path), **place, "seconds": monotonic() - began}
-        self._wire.send(*self._journal.take(), done)
+        self._send({"type": "restored", "path": str(path), **place, "seconds": monotonic() - began})
         return found
 
     def _advance(self, meta: Dict[str, Any]) -> None:
@@ -266,3 +287,7 @@ class Session:
         if self._iterator is not None:
             fixed.extend(iterated(self._iterable, self._iterator))
         return LiveMap(variables, script_dir=self._script.parent, fixed=fixed)
+
+
+def _reason(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, _PLAIN) else f"{type(exc).__name__}: {exc}"

@@ -32,7 +32,7 @@ def decode_number(value: float | str) -> float:
 
 
 REPORTED_EPISODES = 20
-"""``episodic_return`` of a run is the mean over this many of its last episodes."""
+"""``episodic_return`` of a run is the mean over this many of its last episodes, since its last takeover."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,22 @@ class CheckpointSaved:
     policy_digest: str
     size_bytes: int
     is_final: bool = False
+    generation: int = 0
 
 
-Event = AttemptStarted | TrainingStep | EpisodeSummary | LogLine | CheckpointSaved
+@dataclass(frozen=True)
+class TookOver:
+    """From this boundary on the run trains with another run's weights: episodes before it say nothing of them."""
+
+    boundary: int
+    global_step: int
+    generation: int
+    donor: str
+    """Name of the run that the weights come from."""
+    wall_time: float
+
+
+Event = AttemptStarted | TrainingStep | EpisodeSummary | LogLine | CheckpointSaved | TookOver
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from arena_ray.model.spec import CheckpointPolicy, FlagValue, Resources, Strict
-from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources, Strict
+from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
 
 
 def _none_to_nan(value: Any) -> Any:
@@ -88,6 +88,13 @@ class Run(Record):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+    execution_id: str | None = None
+    member: int | None = None
+    """Its number among the runs of its plugin execution, from 0."""
+    hyperparameters: dict[str, FlagValue] = {}
+    """As they are now: those of its revision, but for what exploits have changed since."""
+    generation: int = 0
+    """The number of its newest exploit that was applied; 0 before the first."""
 
 
 class Attempt(Record):
@@ -118,4 +125,72 @@ class Checkpoint(Record):
     size_bytes: int
     episodic_return: Measure = math.nan
     is_final: bool = False
+    generation: int = 0
+    """The run's generation at that moment."""
     created_at: datetime
+
+
+class Execution(Record):
+    """One invocation of a plugin on an experiment."""
+
+    execution_id: str
+    experiment_id: str
+    experiment: str
+    plugin: str
+    settings: dict[str, Any]
+    """Checked, defaults filled in."""
+    spec: ExperimentSpec
+    state: ExecutionState
+    reason: str | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Milestone(Record):
+    """A step at which a run held to be judged, with its checkpoint and what it had reached there."""
+
+    run_id: str
+    number: int
+    """Grows with the steps; equal numbers of two runs mean equal steps."""
+    generation: int
+    boundary: int
+    global_step: int
+    score: Measure
+    checkpoint_id: str
+    created_at: datetime
+
+
+class Exploit(Record):
+    """A run takes over weights and optimizer of a donor, and changed hyperparameters, at one of its milestones."""
+
+    execution_id: str
+    run_id: str
+    generation: int
+    """What the run's generation is once this is applied."""
+    milestone: int
+    boundary: int
+    global_step: int
+    score: Measure
+    donor_run_id: str
+    donor_generation: int
+    donor_milestone: int
+    donor_checkpoint_id: str
+    donor_digest: str
+    donor_score: Measure
+    hyperparameters_before: dict[str, FlagValue]
+    hyperparameters: dict[str, FlagValue]
+    cause: ExploitCause
+    outcome: ExploitOutcome = ExploitOutcome.COMMITTED
+    reason: str | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Lineage(Record):
+    """Where the weights of an experiment's runs come from. Milestones and exploits are in the order they happened."""
+
+    experiment: str
+    execution: Execution | None
+    runs: list[Run]
+    milestones: list[Milestone]
+    exploits: list[Exploit]

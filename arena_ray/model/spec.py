@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,6 +47,13 @@ class CheckpointPolicy(Strict):
     )
 
 
+class PluginCall(Strict):
+    """The plugin that steers the experiment. ``settings`` are checked against the plugin's own schema."""
+
+    name: Name
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class ExperimentSpec(Strict):
     """One experiment file, checked. ``hyperparameters`` are tuned and ``flags`` are not; the script gets both."""
 
@@ -60,11 +67,12 @@ class ExperimentSpec(Strict):
     seed: int = Field(default=1, ge=0)
     resources: Resources = Resources()
     checkpoint: CheckpointPolicy = CheckpointPolicy()
+    plugin: PluginCall | None = None
     project: Name | None = None
 
     def digest(self) -> str:
-        """Return the sha256 of what makes a revision: everything here but the seed, the name and the project."""
-        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project"})
+        """Return the sha256 of what makes a revision: everything here but seed, name, project and plugin."""
+        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project", "plugin"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -74,16 +82,18 @@ def _message(error: dict[str, Any], keys: set[str]) -> str:
         return f"{where!r} is not a key here; {nearest(str(error['loc'][-1]), keys)}"
     if error["type"] == "missing":
         return f"{where!r} is missing"
+    if error["type"] == "model_type":
+        return f"{where!r} is a section of keys, such as {where}.{min(keys, default='key')}: … (got {error['input']!r})"
     return f"{where!r}: {error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
 
 
-def _known_keys(loc: tuple[Any, ...]) -> set[str]:
+def _known_keys(path: tuple[Any, ...]) -> set[str]:
+    """Return the keys of the section at *path*."""
     model: type[BaseModel] = ExperimentSpec
-    for part in loc[:-1]:
+    for part in path:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return set()
-        model = annotation
+        sections = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+        model = next((one for one in sections if issubclass(one, BaseModel)), Strict)
     return set(model.model_fields)
 
 
@@ -104,7 +114,8 @@ def parse_spec(document: LocatedDocument) -> ExperimentSpec:
             if loc in seen:  # a union reports each of its members
                 continue
             seen.add(loc)
-            lines.append(f"{document.place(error['loc'])}: {_message({**error, 'loc': loc}, _known_keys(loc))}")
+            keys = _known_keys(loc if error["type"] == "model_type" else loc[:-1])
+            lines.append(f"{document.place(error['loc'])}: {_message({**error, 'loc': loc}, keys)}")
         raise SpecError("\n".join(lines)) from exc
 
 

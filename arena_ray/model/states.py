@@ -40,6 +40,44 @@ class AttemptOutcome(StrEnum):
     PAUSED = "paused"
     LOST = "lost"
     """Killed, or its actor or node died: the run goes on with another attempt."""
+    PREEMPTED = "preempted"
+    """Gave its resources to another run at a milestone: the run goes on with another attempt."""
+
+
+class ExecutionState(StrEnum):
+    """Where a plugin execution stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the execution has ended for good."""
+        return self not in (ExecutionState.RUNNING, ExecutionState.PAUSED)
+
+
+class ExploitCause(StrEnum):
+    """Why a run was given another one's weights."""
+
+    QUANTILE = "quantile"
+    """It was among the worst at equal steps."""
+    DIVERGED = "diverged"
+    """Its score was not a number."""
+
+
+class ExploitOutcome(StrEnum):
+    """How far an exploit has come."""
+
+    COMMITTED = "committed"
+    """Decided and recorded; the run carries it out at its boundary, now or when it starts again."""
+    APPLIED = "applied"
+    FAILED = "failed"
+    """The weights did not fit, or could not be read; the run went on with its own."""
+    ABANDONED = "abandoned"
+    """The run went back to a checkpoint before it, and the donor's weights are gone."""
 
 
 _ENDINGS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.PAUSED})

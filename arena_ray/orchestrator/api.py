@@ -19,7 +19,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from arena_ray.model.errors import NotFound
 from arena_ray.model.events import LogPage as ArchivedPage
 from arena_ray.model.events import MetricPoint
-from arena_ray.model.records import Measure, Record, Run
+from arena_ray.model.records import Execution, Experiment, Measure, Record, Run
 
 BASE_PATH = "/api/v1"
 REQUEST_ID_HEADER = "Arena-Request-Id"
@@ -34,9 +34,13 @@ class SubmitRequest(Record):
 
 
 class SubmitReply(Record):
-    """The run that trains the submission; ``created`` is false where an unfinished one goes on."""
+    """The run that trains the submission, or the plugin execution that will; the other one is null.
 
-    run: Run
+    ``created`` is false where an unfinished one goes on.
+    """
+
+    run: Run | None
+    execution: Execution | None
     created: bool
 
 
@@ -71,7 +75,7 @@ class Cluster(Record):
 
 
 class StopRequest(Record):
-    """Body of ``POST /runs/{run}/stop``; ``now`` ends the process instead of waiting for its next boundary."""
+    """Body of a stop; ``now`` ends processes instead of waiting for their next boundaries."""
 
     now: bool = False
 
@@ -81,6 +85,14 @@ class MoveReply(Record):
 
     run: Run
     lost: str | None = None
+
+
+class ExperimentReply(Record):
+    """The experiment after a stop, pause or resume of all that it does was accepted, with its newest execution."""
+
+    experiment: Experiment
+    execution: Execution | None
+    runs: list[Run]
 
 
 class MetricSeries(Record):

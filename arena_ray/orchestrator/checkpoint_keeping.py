@@ -30,6 +30,8 @@ def register_checkpoint(
 ) -> None:
     """Record a checkpoint that *attempt* has written, unless it is recorded already, and delete what it replaces.
 
+    Those stay that other runs may take over, or that a run would come back to on the way to such an exploit.
+
     Raises:
         StaleAttempt: A newer attempt has taken over.
     """
@@ -40,6 +42,9 @@ def register_checkpoint(
     )
     revision = store.get_revision(run.revision_id)
     if revision is not None:
+        held = store.held_checkpoints(run.run_id)
         for checkpoint in expendable(store.list_checkpoints(run.run_id), revision.checkpoint):
+            if checkpoint.checkpoint_id in held:
+                continue
             store.remove_checkpoint(checkpoint.checkpoint_id, reason="retention")
             remove_checkpoint_files(Path(checkpoint.uri))

@@ -17,12 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
+from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Revision, Run
 from arena_ray.orchestrator.api import (
     BASE_PATH,
     REQUEST_ID_HEADER,
     Cluster,
     ErrorReply,
+    ExperimentReply,
     GatewayAddress,
     Health,
     LogLine,
@@ -52,7 +53,7 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 class ArenaClient:
     """Asks one gateway. Errors of the gateway come back as the ArenaError that it raised.
 
-    Reads and ``start_run`` are repeated for up to *retry_s* while the gateway is away, for it restarts by itself;
+    Reads and ``start`` are repeated for up to *retry_s* while the gateway is away, for it restarts by itself;
     the rest is repeated only where it cannot have arrived.
 
     Args:
@@ -90,8 +91,10 @@ class ArenaClient:
         """Close the connections."""
         self._http.close()
 
-    def start_run(self, submission: BaseModel | Mapping[str, Any], *, force_new: bool = False) -> SubmitReply:
-        """Have *submission* trained; an unfinished run of the same revision and seed goes on unless *force_new*.
+    def start(self, submission: BaseModel | Mapping[str, Any], *, force_new: bool = False) -> SubmitReply:
+        """Have *submission* trained, by its plugin where it names one.
+
+        An unfinished run of the same revision and seed, or execution of the same file, goes on unless *force_new*.
 
         Raises:
             ArenaError: What the gateway found wrong with it.
@@ -113,6 +116,18 @@ class ArenaClient:
         """Let a paused *run* go on from its snapshot."""
         return self._ask("POST", _path("runs", run, "resume"), MoveReply)
 
+    def stop_experiment(self, name: str, *, now: bool = False) -> ExperimentReply:
+        """Stop all that the experiment does, its plugin too; *now* loses what came after the last checkpoints."""
+        return self._ask("POST", _path("experiments", name, "stop"), ExperimentReply, body=StopRequest(now=now))
+
+    def pause_experiment(self, name: str) -> ExperimentReply:
+        """Pause all runs of the experiment, and its plugin with them."""
+        return self._ask("POST", _path("experiments", name, "pause"), ExperimentReply)
+
+    def resume_experiment(self, name: str) -> ExperimentReply:
+        """Let a paused experiment go on."""
+        return self._ask("POST", _path("experiments", name, "resume"), ExperimentReply)
+
     def health(self) -> Health:
         """Return who answers."""
         return self._ask("GET", "/health", Health)
@@ -128,6 +143,14 @@ class ArenaClient:
     def experiment(self, name: str) -> Experiment:
         """Return the experiment of this *name* or id."""
         return self._ask("GET", _path("experiments", name), Experiment)
+
+    def executions(self, name: str) -> list[Execution]:
+        """Return the plugin executions of an experiment, newest first."""
+        return self._ask("GET", _path("experiments", name, "executions"), list[Execution])
+
+    def lineage(self, name: str, execution: str | None = None) -> Lineage:
+        """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        return self._ask("GET", _path("experiments", name, "lineage"), Lineage, params={"execution": execution})
 
     def revision(self, revision_id: str) -> Revision:
         """Return the revision of this id."""

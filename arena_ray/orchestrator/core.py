@@ -7,48 +7,46 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt, StaleDriver
 from arena_ray.model.events import Batch, MetricPoint
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
-from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, Intent, RunState
+from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState
+from arena_ray.orchestrator.admission import Admission, Started
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
+from arena_ray.orchestrator.drivers import Drivers
+from arena_ray.orchestrator.executions import Executions
+from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.reserve import Reserve
+from arena_ray.plugin.discovery import LoadedPlugins, load_plugins
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
-from arena_ray.runner import preflight
-from arena_ray.runner.environment import check_environment
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
-from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
+from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
 from arena_ray.telemetry.hub import Hub
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_REQUESTS = 1024
 _TARGETS = {
     AttemptOutcome.COMPLETED: RunState.COMPLETED,
     AttemptOutcome.FAILED: RunState.FAILED,
     AttemptOutcome.STOPPED: RunState.STOPPED,
     AttemptOutcome.PAUSED: RunState.PAUSED,
+    AttemptOutcome.PREEMPTED: RunState.QUEUED,
 }
-_REASONS = {AttemptOutcome.STOPPED: "stopped by the user", AttemptOutcome.PAUSED: "paused by the user"}
-
-
-class Drivers(Protocol):
-    """Where experiment drivers come from."""
-
-    def ensure(self, experiment_id: str) -> None:
-        """See to it that the experiment has a living driver. Called often; cheap where there is one."""
-        ...
+_REASONS = {
+    AttemptOutcome.STOPPED: "stopped by the user",
+    AttemptOutcome.PAUSED: "paused by the user",
+    AttemptOutcome.PREEMPTED: "gave way to a run that is behind; goes on from its milestone",
+}
 
 
 class Orchestrator:
@@ -64,6 +62,7 @@ class Orchestrator:
         runners: Mapping[str, Runner],
         drivers: Drivers,
         capacity: Callable[[], Sequence[NodeCapacity]],
+        plugins: Callable[[], LoadedPlugins] = load_plugins,
     ) -> None:
         self._workspace = workspace
         self._settings = settings
@@ -71,52 +70,39 @@ class Orchestrator:
         self._reserve = Reserve(workspace.reserve)
         self._store = store
         self._hub = hub
-        self._runners = runners
         self._drivers = drivers
-        self._capacity = capacity
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
-        self._submit_lock = threading.Lock()
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
-        self._answers: OrderedDict[str, tuple[Run, bool]] = OrderedDict()
         self._begun: dict[str, Attempt] = {}
+        self._admission = Admission(
+            store=store,
+            bundles=self._bundles,
+            reserve=self._reserve,
+            runners=runners,
+            plugins=plugins,
+            capacity=capacity,
+        )
+        self.executions = Executions(
+            store=store,
+            hub=hub,
+            bundles=self._bundles,
+            runners=runners,
+            locks=self._locks,
+            require_driver=self._require_driver,
+        )
+        self.experiments = Experiments(store, runs=self, drivers=drivers)
 
-    def start_run(
-        self, submission: Submission, *, force_new: bool = False, request_id: str | None = None
-    ) -> tuple[Run, bool]:
-        """Check *submission* and queue a run of it, or return the unfinished one that it goes on with.
+    def start(self, submission: Submission, *, force_new: bool = False, request_id: str | None = None) -> Started:
+        """Check *submission* and have it trained, by its plugin where it names one; what is unfinished goes on.
 
         Raises:
             SpecError: What was submitted cannot be run; nothing was recorded.
             InfeasibleResources: No node could ever take it; nothing was recorded.
         """
-        with self._submit_lock:
-            if request_id and request_id in self._answers:
-                return self._answers[request_id]
-            submission = preflight.recheck(submission, runners=self._runners)
-            spec, report = submission.spec, submission.report
-            require_feasible(spec.resources, self._capacity())
-            check_environment(
-                spec.env_id,
-                interpreter=self._runners[spec.runner].interpreter(),
-                script_registers=report.registers_environments,
-                imports=report.imports,
-            )
-            self._bundles.keep(submission.bundle)
-            self._reserve.fill()
-            run, created = self._store.submit(
-                spec,
-                flags=submission.flags,
-                script=spec.script,
-                bundle=submission.bundle.digest(),
-                force_new=force_new,
-            )
-            if request_id:
-                self._answers[request_id] = (run, created)
-                while len(self._answers) > REMEMBERED_REQUESTS:
-                    self._answers.popitem(last=False)
-        self._drivers.ensure(run.experiment_id)
-        return run, created
+        started = self._admission.admit(submission, force_new=force_new, request_id=request_id)
+        self._drivers.ensure(started.experiment_id)
+        return started
 
     def stop(self, key: str, *, now: bool = False) -> tuple[Run, str | None]:
         """Ask for the end of a run: at its next boundary, after a last snapshot, or at once.
@@ -188,6 +174,8 @@ class Orchestrator:
             checkpoints=tuple(self._store.list_checkpoints(run_id)),
             settings=self._settings,
             home=str(self._workspace.home),
+            exploits=self.executions.orders_of(run),
+            milestones=self.executions.milestones_of(run),
         )
 
     def begin_attempt(self, run_id: str, *, node: str, resumed_from: str | None, token: str) -> Attempt:
@@ -264,10 +252,12 @@ class Orchestrator:
         return run.state
 
     def _after(self, run: Run, outcome: AttemptOutcome, reason: str | None) -> tuple[RunState, str | None]:
+        if outcome is AttemptOutcome.STOPPED:
+            return RunState.STOPPED, reason or run.reason or _REASONS[outcome]
         if outcome is not AttemptOutcome.LOST:
             return _TARGETS[outcome], reason or _REASONS.get(outcome)
         if run.intent in (Intent.STOP, Intent.STOP_NOW):
-            return RunState.STOPPED, _REASONS[AttemptOutcome.STOPPED]
+            return RunState.STOPPED, run.reason or _REASONS[AttemptOutcome.STOPPED]
         if run.intent is Intent.PAUSE:
             return RunState.PAUSED, _REASONS[AttemptOutcome.PAUSED]
         streak = self._store.lost_streak(run.run_id)
@@ -289,14 +279,14 @@ class Orchestrator:
         Raises:
             StaleDriver: Another driver has claimed the experiment since.
         """
+        self._require_driver(experiment_id, driver)
+        runs = self._store.list_runs(experiment=experiment_id, states=ACTIVE_STATES)
+        return [RunToDrive(run.run_id, run.name, run.state, run.resources, run.execution_id) for run in runs]
+
+    def _require_driver(self, experiment_id: str, driver: str) -> None:
         # After a restart of the orchestrator the first to ask is taken for the claimant.
         if self._drivers_by_experiment.setdefault(experiment_id, driver) != driver:
             raise StaleDriver(experiment_id)
-        experiment = self._store.get_experiment(experiment_id)
-        if experiment is None:
-            return []
-        runs = self._store.list_runs(experiment=experiment.name, states=ACTIVE_STATES)
-        return [RunToDrive(run.run_id, run.name, run.state, run.resources) for run in runs]
 
     def retire(self) -> None:
         """Start nothing any more: the cluster is being taken down."""
@@ -312,5 +302,7 @@ class Orchestrator:
         """See to it that every experiment with something to do has a living driver."""
         if self._is_retired:
             return
-        for experiment_id in {run.experiment_id for run in self._store.list_runs(states=ACTIVE_STATES)}:
+        runs = self._store.list_runs(states=ACTIVE_STATES)
+        executions = self._store.list_executions(states=[ExecutionState.RUNNING])
+        for experiment_id in {*(run.experiment_id for run in runs), *(each.experiment_id for each in executions)}:
             self._drivers.ensure(experiment_id)

@@ -14,7 +14,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from arena_ray.model.paths import Workspace, safe_name
 from arena_ray.orchestrator import cluster
-from arena_ray.scheduling.driver import ExperimentDriver
 from arena_ray.scheduling.port import NAMESPACE, RayPort
 
 RESTART_PAUSE_S = 1.0
@@ -44,13 +43,18 @@ class DriverActor:
     def _drive_to_the_end(self) -> None:
         # Tune brings pandas and pyarrow: only the process that drives is to carry them.
         from arena_ray.scheduling.arena_scheduler import ArenaScheduler
+        from arena_ray.scheduling.driver import ExperimentDriver
+        from arena_ray.scheduling.execution import open_execution
         from arena_ray.scheduling.tune_engine import TuneEngine
 
         engine = TuneEngine.open(
             safe_name(self._experiment_id), storage=self._workspace.tune, scheduler=ArenaScheduler()
         )
+        driver = ExperimentDriver(
+            self._experiment_id, port=RayPort.find(), engine=engine, open_execution=open_execution
+        )
         try:
-            ExperimentDriver(self._experiment_id, port=RayPort.find(), engine=engine).run()
+            driver.run()
         finally:
             engine.close()  # gives back what this driver has reserved, also where another has taken over
 

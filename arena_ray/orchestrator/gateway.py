@@ -17,13 +17,14 @@ import arena_ray
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
-from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
+from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Revision, Run
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
     BASE_PATH,
     Cluster,
     ErrorBody,
     ErrorReply,
+    ExperimentReply,
     Health,
     LogPage,
     MetricSeries,
@@ -34,6 +35,8 @@ from arena_ray.orchestrator.api import (
     series_by_tag,
 )
 from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.plugin.description import PluginDescription, describe_plugins
+from arena_ray.plugin.discovery import load_plugins
 from arena_ray.runner.preflight import Submission
 
 LOG_POLL_S = 0.2
@@ -48,7 +51,7 @@ _STATUS: list[tuple[type[Exception], int]] = [
 ]
 
 Call = Callable[..., Any]
-"""Calls a method of the orchestrator: its name, then its arguments."""
+"""Calls a method of the orchestrator, or of a part of it: its name, then its arguments."""
 
 
 class Unauthorized(Exception):
@@ -91,6 +94,7 @@ def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, clu
     _add_cluster_routes(routes, home=home, cluster=cluster)
     _add_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
+    _add_experiment_routes(routes, call)
     _add_telemetry_routes(routes, call, reader)
     app.include_router(routes)
     return app
@@ -119,6 +123,21 @@ def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
         """Return one experiment by name or id."""
         return reader.experiment(name)
 
+    @routes.get("/experiments/{name}/executions")
+    def executions(name: str) -> list[Execution]:
+        """Return the plugin executions of an experiment, newest first."""
+        return reader.executions(name)
+
+    @routes.get("/experiments/{name}/lineage")
+    def lineage(name: str, execution: str | None = None) -> Lineage:
+        """Return where the weights of an experiment's runs come from, in its newest plugin execution or another."""
+        return reader.lineage(name, execution)
+
+    @routes.get("/plugins")
+    def plugins() -> list[PluginDescription]:
+        """Return the plugins that are installed beside the gateway, usable or not."""
+        return describe_plugins(load_plugins())
+
     @routes.get("/revisions/{revision_id}")
     def revision(revision_id: str) -> Revision:
         """Return one revision."""
@@ -146,15 +165,15 @@ def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
 
 
 def _add_steering_routes(routes: APIRouter, call: Call) -> None:
-    @routes.post("/experiments", operation_id="start_run")
-    def start_run(body: SubmitRequest, arena_request_id: Annotated[str | None, Header()] = None) -> SubmitReply:
-        """Check a submission and queue a run of it."""
+    @routes.post("/experiments", operation_id="start")
+    def start(body: SubmitRequest, arena_request_id: Annotated[str | None, Header()] = None) -> SubmitReply:
+        """Check a submission and queue a run of it, or begin the execution of its plugin."""
         try:
             submission = Submission.model_validate(body.submission)
         except ValidationError as exc:
             raise errors.SpecError(f"not a submission: {exc}") from exc
-        run, created = call("start_run", submission, force_new=body.force_new, request_id=arena_request_id)
-        return SubmitReply(run=run, created=created)
+        started = call("start", submission, force_new=body.force_new, request_id=arena_request_id)
+        return SubmitReply(run=started.run, execution=started.execution, created=started.created)
 
     @routes.post("/runs/{run}/stop", operation_id="stop_run")
     def stop_run(run: str, body: StopRequest) -> MoveReply:
@@ -171,6 +190,28 @@ def _add_steering_routes(routes: APIRouter, call: Call) -> None:
     def resume_run(run: str) -> MoveReply:
         """Queue a paused run again."""
         return MoveReply(run=call("resume", run))
+
+
+def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
+    @routes.post("/experiments/{name}/stop", operation_id="stop_experiment")
+    def stop_experiment(name: str, body: StopRequest) -> ExperimentReply:
+        """Ask for the end of all that an experiment does."""
+        return _experiment_reply(call("experiments.stop", name, now=body.now))
+
+    @routes.post("/experiments/{name}/pause", operation_id="pause_experiment")
+    def pause_experiment(name: str) -> ExperimentReply:
+        """Ask all runs of an experiment to pause, and its plugin to decide nothing meanwhile."""
+        return _experiment_reply(call("experiments.pause", name))
+
+    @routes.post("/experiments/{name}/resume", operation_id="resume_experiment")
+    def resume_experiment(name: str) -> ExperimentReply:
+        """Let a paused experiment go on."""
+        return _experiment_reply(call("experiments.resume", name))
+
+
+def _experiment_reply(answer: tuple[Experiment, Execution | None, list[Run]]) -> ExperimentReply:
+    experiment, execution, runs = answer
+    return ExperimentReply(experiment=experiment, execution=execution, runs=runs)
 
 
 def _add_telemetry_routes(routes: APIRouter, call: Call, reader: RegistryReader) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,10 @@ class OrchestratorActor:
         return self._home
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a public method of :class:`Orchestrator`."""
-        if method.startswith("_"):
+        """Call a public method of :class:`Orchestrator`, or of one of its parts: ``executions.record``."""
+        if any(name.startswith("_") for name in method.split(".")):
             raise AttributeError(method)
-        return getattr(self._core, method)(*args, **kwargs)
+        return attrgetter(method)(self._core)(*args, **kwargs)
 
     def __repr__(self) -> str:
         return "orchestrator"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
 from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryEmpty
+from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
     GatewayAddress,
@@ -25,7 +26,7 @@ from arena_ray.orchestrator.api import (
 
 if TYPE_CHECKING:
     from arena_ray.model.paths import Workspace
-    from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
+    from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Revision, Run
     from arena_ray.orchestrator.client import ArenaClient
     from arena_ray.registry.store import Store
 
@@ -47,6 +48,14 @@ class Reader(Protocol):
 
     def experiment(self, name: str) -> Experiment:
         """Return the experiment of this *name* or id."""
+        ...
+
+    def executions(self, name: str) -> list[Execution]:
+        """Return the plugin executions of an experiment, newest first."""
+        ...
+
+    def lineage(self, name: str, execution: str | None = None) -> Lineage:
+        """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
         ...
 
     def revision(self, revision_id: str) -> Revision:
@@ -129,6 +138,29 @@ class RegistryReader:
         if found is None:
             raise NotFound("experiment", name, known=[each.name for each in self.experiments()])
         return found
+
+    def executions(self, name: str) -> list[Execution]:
+        """Return the plugin executions of an experiment, newest first."""
+        experiment = self.experiment(name).name
+        return self._store.list_executions(experiment=experiment)[::-1] if self._store else []
+
+    def lineage(self, name: str, execution: str | None = None) -> Lineage:
+        """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        experiment, store = self.experiment(name).name, self._store
+        if store is None:
+            raise NotFound("experiment", name)
+        if execution is None:
+            return store.lineage(experiment)
+        found = store.get_execution(execution)
+        if found is None or found.experiment != experiment:
+            raise NotFound("execution", execution, known=[each.execution_id for each in self.executions(experiment)])
+        return Lineage(
+            experiment=experiment,
+            execution=found,
+            runs=store.list_runs(execution_id=execution),
+            milestones=store.list_milestones(execution),
+            exploits=store.list_exploits(execution_id=execution),
+        )
 
     def revision(self, revision_id: str) -> Revision:
         """Return the revision of this id."""

@@ -1,4 +1,4 @@
-"""How checkpoints enter the registry and leave it. Their files are not touched here."""
+"""How checkpoints enter the registry and leave it, and which must stay. Their files are not touched here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from arena_ray.model.errors import NotFound
+from arena_ray.model.states import FINAL_STATES, ExploitOutcome
+from arena_ray.registry.executions import OPEN_STATES
 from arena_ray.registry.moves import require_attempt
-from arena_ray.registry.tables import checkpoints
+from arena_ray.registry.tables import checkpoints, executions, exploits, milestones, runs
+
+HELD_MILESTONES = 4
+"""How many of a run's newest milestones keep their checkpoint, for it may become a donor there."""
+
+_TAKEN_OVER = 2
+"""How many checkpoints of its own make a clone independent of its donor's: the newest may turn out damaged."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class NewCheckpoint:
     size_bytes: int
     episodic_return: float
     is_final: bool
+    generation: int = 0
 
 
 def add_checkpoint(
@@ -69,3 +78,45 @@ def remove_checkpoint(connection: sa.Connection, checkpoint_id: str, *, reason: 
     ).rowcount
     if not changed and connection.scalar(sa.select(checkpoints.c.checkpoint_id).where(row)) is None:
         raise NotFound("checkpoint", checkpoint_id)
+
+
+def held_checkpoints(connection: sa.Connection, run_id: str) -> set[str]:
+    """Return the ids of the run's checkpoints that must not be removed.
+
+    They are those of its newest milestones while its execution has not ended, and those that another run, which has
+    not ended, takes over: an exploit of it is committed, or has been applied and is not in its newest checkpoints yet.
+    """
+    of_milestones = (
+        sa.select(milestones.c.checkpoint_id)
+        .join(runs, milestones.c.run_id == runs.c.run_id)
+        .join(executions, runs.c.execution_id == executions.c.execution_id)
+        .where(milestones.c.run_id == run_id, executions.c.state.in_(OPEN_STATES))
+        .order_by(milestones.c.number.desc())
+        .limit(HELD_MILESTONES)
+    )
+    donated = (
+        sa.select(exploits.c.donor_checkpoint_id, exploits.c.run_id, exploits.c.generation, exploits.c.outcome)
+        .join(runs, exploits.c.run_id == runs.c.run_id)
+        .where(
+            exploits.c.donor_run_id == run_id,
+            exploits.c.outcome.in_([ExploitOutcome.COMMITTED, ExploitOutcome.APPLIED]),
+            runs.c.state.not_in(list(FINAL_STATES)),
+        )
+    )
+    held = set(connection.execute(of_milestones).scalars())
+    for exploit in connection.execute(donated).all():
+        is_applied = exploit.outcome is ExploitOutcome.APPLIED
+        if not (is_applied and _generation_taken_over(connection, exploit.run_id) >= exploit.generation):
+            held.add(exploit.donor_checkpoint_id)
+    return held
+
+
+def _generation_taken_over(connection: sa.Connection, run_id: str) -> int:
+    query = (
+        sa.select(checkpoints.c.generation)
+        .where(checkpoints.c.run_id == run_id, checkpoints.c.removed_at.is_(None))
+        .order_by(checkpoints.c.boundary.desc(), checkpoints.c.serial.desc())
+        .limit(_TAKEN_OVER)
+    )
+    generations = list(connection.execute(query).scalars())
+    return min(generations) if len(generations) == _TAKEN_OVER else 0

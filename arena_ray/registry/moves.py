@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from arena_ray.model.errors import ArenaError, IllegalTransition, StaleAttempt
 from arena_ray.model.states import ALLOWED_MOVES, FINAL_STATES, AttemptOutcome, Intent, RunState, sources_of
 from arena_ray.registry.queries import run_not_found
-from arena_ray.registry.tables import UtcTime, attempts, runs
+from arena_ray.registry.tables import Prose, UtcTime, attempts, runs
 
 _ENDS_INTENT = FINAL_STATES | {RunState.PAUSED, RunState.QUEUED}
 
@@ -111,15 +111,21 @@ def require_attempt(connection: sa.Connection, run_id: str, *, attempt: int) -> 
         raise StaleAttempt(row.name, attempt=attempt, current=row.attempt)
 
 
-def request(connection: sa.Connection, run_id: str, *, intent: Intent) -> None:
-    """Record what the user wants of the run. A weaker wish does not replace a stronger; ``none`` withdraws any."""
+def request(connection: sa.Connection, run_id: str, *, intent: Intent, reason: str | None = None) -> None:
+    """Record what is wanted of the run. A weaker wish does not replace a stronger; ``none`` withdraws any.
+
+    The *reason* is that of the run from now on, unless the same was wanted before.
+    """
     target = _INTENT_TARGETS[intent]
     no_stronger = _STRENGTH if intent is Intent.NONE else _STRENGTH[: _STRENGTH.index(intent) + 1]
     sources = frozenset(RunState) - FINAL_STATES if intent is Intent.NONE else sources_of(target)
+    changes: dict[str, Any] = {"intent": intent}
+    if reason is not None:
+        changes["reason"] = sa.case((runs.c.intent == intent, runs.c.reason), else_=sa.literal(reason, Prose))
     changed = connection.execute(
         runs.update()
         .where(runs.c.run_id == run_id, runs.c.state.in_(list(sources)), runs.c.intent.in_(list(no_stronger)))
-        .values(intent=intent)
+        .values(**changes)
     ).rowcount
     if not changed and (refusal := _refusal(connection, run_id, target=target, sources=sources, attempt=None)):
         raise refusal
@@ -150,10 +156,17 @@ def record_progress(
 
 
 def lost_streak(connection: sa.Connection, run_id: str) -> int:
-    """Return how many of the newest ended attempts were lost one after the other, from the same starting point."""
+    """Return how many of the newest ended attempts were lost one after the other, from the same starting point.
+
+    Those that gave way to another run count neither way.
+    """
     query = (
         sa.select(attempts.c.outcome, attempts.c.resumed_from)
-        .where(attempts.c.run_id == run_id, attempts.c.ended_at.is_not(None))
+        .where(
+            attempts.c.run_id == run_id,
+            attempts.c.ended_at.is_not(None),
+            attempts.c.outcome != AttemptOutcome.PREEMPTED,
+        )
         .order_by(attempts.c.number.desc())
     )
     ended = connection.execute(query).all()

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from arena_ray.model.errors import NotFound, nearest, rebuild_error
-from arena_ray.model.records import Attempt, Checkpoint, Experiment, Revision, Run
-from arena_ray.model.states import RunState
-from arena_ray.registry.tables import attempts, checkpoints, experiments, revisions, runs
+from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Revision, Run
+from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.registry.tables import attempts, checkpoints, executions, experiments, revisions, runs
 
 _NAMES_IN_A_HINT = 5
 
@@ -38,6 +38,10 @@ _RUNS = (
     .join_from(runs, experiments, runs.c.experiment_id == experiments.c.experiment_id)
     .join(revisions, runs.c.revision_id == revisions.c.revision_id)
 )
+_EXECUTIONS = sa.select(
+    *_record_columns(executions, "serial", "digest", "script", "bundle", "flags"),
+    experiments.c.name.label("experiment"),
+).join_from(executions, experiments, executions.c.experiment_id == experiments.c.experiment_id)
 
 
 def find_experiment(connection: sa.Connection, key: str) -> Experiment | None:
@@ -125,9 +129,17 @@ def load_run(connection: sa.Connection, run_id: str) -> Run:
 
 
 def list_runs(
-    connection: sa.Connection, *, experiment: str | None = None, states: Collection[RunState] | None = None
+    connection: sa.Connection,
+    *,
+    experiment: str | None = None,
+    states: Collection[RunState] | None = None,
+    execution_id: str | None = None,
 ) -> list[Run]:
-    """Return runs, oldest first: of one experiment, by name or id, or of all; in any of *states*, or in whichever."""
+    """Return runs, oldest first.
+
+    They are of one experiment, by name or id, or of all; in any of *states*, or in whichever; of one plugin execution,
+    or of none and any.
+    """
     query = _RUNS.order_by(runs.c.serial)
     if experiment is not None:
         found = find_experiment(connection, experiment)
@@ -136,6 +148,8 @@ def list_runs(
         query = query.where(runs.c.experiment_id == found.experiment_id)
     if states is not None:
         query = query.where(runs.c.state.in_(list(states)))
+    if execution_id is not None:
+        query = query.where(runs.c.execution_id == execution_id)
     return [Run(**row) for row in connection.execute(query).mappings()]
 
 
@@ -175,3 +189,41 @@ def find_checkpoint(connection: sa.Connection, checkpoint_id: str) -> Checkpoint
     """Return the checkpoint of this id, unless it has been removed."""
     row = connection.execute(_CHECKPOINTS.where(checkpoints.c.checkpoint_id == checkpoint_id)).mappings().first()
     return None if row is None else Checkpoint(**row)
+
+
+def find_execution(connection: sa.Connection, execution_id: str) -> Execution | None:
+    """Return the plugin execution of this id."""
+    row = connection.execute(_EXECUTIONS.where(executions.c.execution_id == execution_id)).mappings().first()
+    return None if row is None else Execution(**row)
+
+
+def load_execution(connection: sa.Connection, execution_id: str) -> Execution:
+    """Return the plugin execution of this id.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = find_execution(connection, execution_id)
+    if found is None:
+        raise execution_not_found(execution_id)
+    return found
+
+
+def execution_not_found(execution_id: str) -> NotFound:
+    """Return the error that no plugin execution has this id."""
+    return NotFound("execution", execution_id)
+
+
+def list_executions(
+    connection: sa.Connection, *, experiment: str | None = None, states: Collection[ExecutionState] | None = None
+) -> list[Execution]:
+    """Return plugin executions, oldest first: of one experiment, by name or id, or of all; in any of *states*."""
+    query = _EXECUTIONS.order_by(executions.c.serial)
+    if experiment is not None:
+        found = find_experiment(connection, experiment)
+        if found is None:
+            return []
+        query = query.where(executions.c.experiment_id == found.experiment_id)
+    if states is not None:
+        query = query.where(executions.c.state.in_(list(states)))
+    return [Execution(**row) for row in connection.execute(query).mappings()]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
-from arena_ray.model.errors import SpecError
+from arena_ray.model.errors import IllegalTransition, SpecError, rebuild_error
 from arena_ray.model.naming import run_name
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.model.states import FINAL_STATES, Intent, RunState
-from arena_ray.registry.tables import experiments, revisions, runs
+from arena_ray.registry.queries import execution_not_found
+from arena_ray.registry.tables import executions, experiments, revisions, runs
 
 _LARGEST_SEED = 2**63 - 1
 
@@ -36,59 +39,83 @@ class Submission:
         return hashlib.sha256((self.spec.digest() + self.bundle).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A run's place among the runs of a plugin execution: each has one run for good."""
+
+    execution_id: str
+    member: int
+
+
 def add_submission(
     connection: sa.Connection,
     submission: Submission,
     *,
+    seat: Seat | None,
     force_new: bool,
     now: datetime,
     new_id: Callable[[], str],
 ) -> tuple[str, bool]:
     """Return the id of the submission's run, and whether that was made now.
 
-    It was not if the same revision and seed has an unfinished run, and *force_new* does not ask for another.
+    It was not if its *seat* is taken; or, of one without, if the same revision and seed has an unfinished run that has
+    none either, and *force_new* does not ask for another.
+
+    Raises:
+        NotFound: There is no such execution.
+        IllegalTransition: The execution has ended, and the seat is empty.
     """
-    experiment_id = _ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
+    experiment_id = ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
+    if seat is not None and (run_id := _seated_run(connection, seat)):
+        return run_id, False
     revision_id = _ensure_revision(connection, submission, experiment_id=experiment_id, now=now, new_id=new_id)
     seed = submission.spec.seed
-    if not force_new and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
+    alone = seat is None and not force_new
+    if alone and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
         return run_id, False
     run_id = new_id()
-    name = run_name(submission.spec.env_id, submission.script, seed, at=now)
+    row = {"run_id": run_id, "experiment_id": experiment_id, "revision_id": revision_id, "created_at": now}
+    _add_run(connection, submission, row | (asdict(seat) if seat is not None else {}), now=now)
+    return run_id, True
+
+
+def _add_run(connection: sa.Connection, submission: Submission, row: dict[str, Any], *, now: datetime) -> None:
+    parts = submission.spec.env_id, submission.script, submission.spec.seed
+    name = run_name(*parts, at=now)
     if connection.scalar(sa.select(runs.c.run_id).where(runs.c.name == name)) is not None:
-        name = run_name(submission.spec.env_id, submission.script, seed, at=now, suffix=run_id)
+        name = run_name(*parts, at=now, suffix=row["run_id"])
     connection.execute(
         runs.insert().values(
-            run_id=run_id,
             name=name,
-            experiment_id=experiment_id,
-            revision_id=revision_id,
-            seed=seed,
+            seed=submission.spec.seed,
             state=RunState.QUEUED,
             intent=Intent.NONE,
             attempt=0,
             boundary=0,
             global_step=0,
-            created_at=now,
+            hyperparameters=dict(submission.spec.hyperparameters),
+            generation=0,
+            **row,
         )
     )
-    return run_id, True
 
 
-def _ensure_experiment(
+def ensure_experiment(
     connection: sa.Connection, spec: ExperimentSpec, *, now: datetime, new_id: Callable[[], str]
 ) -> str:
+    """Return the id of the experiment that *spec* names, made now where there was none."""
     # Where rows can be locked, the experiment's is: submissions to it come one after the other.
     query = sa.select(experiments.c.experiment_id).where(experiments.c.name == spec.experiment).with_for_update()
     known: str | None = connection.scalar(query)
     if known is not None:
         return known
     experiment_id = new_id()
-    connection.execute(
-        experiments.insert().values(
-            experiment_id=experiment_id, name=spec.experiment, project=spec.project, created_at=now
-        )
-    )
+    row = {"experiment_id": experiment_id, "name": spec.experiment, "project": spec.project, "created_at": now}
+    try:
+        with connection.begin_nested():
+            connection.execute(experiments.insert().values(**row))
+    except IntegrityError:  # there was no row to lock yet, and another submission made it
+        return str(connection.execute(query).scalar_one())
     return experiment_id
 
 
@@ -129,9 +156,30 @@ def _ensure_revision(
 def _unfinished_run(connection: sa.Connection, *, revision_id: str, seed: int) -> str | None:
     query = (
         sa.select(runs.c.run_id)
-        .where(runs.c.revision_id == revision_id, runs.c.seed == seed, runs.c.state.not_in(list(FINAL_STATES)))
+        .where(
+            runs.c.revision_id == revision_id,
+            runs.c.seed == seed,
+            runs.c.state.not_in(list(FINAL_STATES)),
+            runs.c.execution_id.is_(None),
+        )
         .order_by(runs.c.serial.desc())
         .limit(1)
     )
     run_id: str | None = connection.scalar(query)
+    return run_id
+
+
+def _seated_run(connection: sa.Connection, seat: Seat) -> str | None:
+    # The lock keeps the execution open until the run is in.
+    execution = connection.execute(
+        sa.select(executions.c.state).where(executions.c.execution_id == seat.execution_id).with_for_update()
+    ).first()
+    if execution is None:
+        raise execution_not_found(seat.execution_id)
+    in_seat = sa.and_(runs.c.execution_id == seat.execution_id, runs.c.member == seat.member)
+    run_id: str | None = connection.scalar(sa.select(runs.c.run_id).where(in_seat))
+    if run_id is None and execution.state.is_final:
+        message = f"execution {seat.execution_id} is {execution.state} and takes no more runs; start another one"
+        data = {"run": seat.execution_id, "state": execution.state, "target": RunState.QUEUED}
+        raise rebuild_error(IllegalTransition, message, data)
     return run_id

@@ -13,7 +13,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
 
 
 class UtcTime(sa.TypeDecorator[datetime]):
@@ -126,6 +126,25 @@ revisions = sa.Table(
     sa.UniqueConstraint("experiment_id", "digest"),
 )
 
+executions = sa.Table(
+    "executions",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("execution_id", sa.String, nullable=False, unique=True),
+    sa.Column("experiment_id", sa.ForeignKey("experiments.experiment_id"), nullable=False, index=True),
+    sa.Column("plugin", sa.String, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("script", sa.String, nullable=False),
+    sa.Column("bundle", sa.String, nullable=False),
+    sa.Column("flags", sa.JSON, nullable=False),
+    sa.Column("state", Word(ExecutionState), nullable=False),
+    sa.Column("reason", Prose),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+)
+
 runs = sa.Table(
     "runs",
     metadata,
@@ -147,6 +166,12 @@ runs = sa.Table(
     sa.Column("started_at", UtcTime),
     sa.Column("ended_at", UtcTime),
     sa.Column("reason", Prose),
+    sa.Column("execution_id", sa.ForeignKey("executions.execution_id")),
+    sa.Column("member", sa.Integer),
+    sa.Column("hyperparameters", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    # An index, not a constraint: SQLite adds none to a table that exists.
+    sa.Index("ix_runs_execution_id_member", "execution_id", "member", unique=True),
 )
 
 attempts = sa.Table(
@@ -181,6 +206,49 @@ checkpoints = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("removed_at", UtcTime),
     sa.Column("removed_reason", Prose),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"]),
     sa.Index("ix_checkpoints_run_id_boundary", "run_id", "boundary"),
+)
+
+milestones = sa.Table(
+    "milestones",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("runs.run_id"), nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("boundary", sa.BigInteger, nullable=False),
+    sa.Column("global_step", sa.BigInteger, nullable=False),
+    sa.Column("score", Measured),
+    sa.Column("checkpoint_id", sa.ForeignKey("checkpoints.checkpoint_id"), nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("run_id", "number"),
+)
+
+exploits = sa.Table(
+    "exploits",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("execution_id", sa.ForeignKey("executions.execution_id"), nullable=False, index=True),
+    sa.Column("run_id", sa.ForeignKey("runs.run_id"), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("milestone", sa.BigInteger, nullable=False),
+    sa.Column("boundary", sa.BigInteger, nullable=False),
+    sa.Column("global_step", sa.BigInteger, nullable=False),
+    sa.Column("score", Measured),
+    sa.Column("donor_run_id", sa.ForeignKey("runs.run_id"), nullable=False, index=True),
+    sa.Column("donor_generation", sa.Integer, nullable=False),
+    sa.Column("donor_milestone", sa.BigInteger, nullable=False),
+    sa.Column("donor_checkpoint_id", sa.ForeignKey("checkpoints.checkpoint_id"), nullable=False),
+    sa.Column("donor_digest", sa.String, nullable=False),
+    sa.Column("donor_score", Measured),
+    sa.Column("hyperparameters_before", sa.JSON, nullable=False),
+    sa.Column("hyperparameters", sa.JSON, nullable=False),
+    sa.Column("cause", Word(ExploitCause), nullable=False),
+    sa.Column("outcome", Word(ExploitOutcome), nullable=False),
+    sa.Column("reason", Prose),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.UniqueConstraint("run_id", "generation"),
 )

@@ -4,58 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from arena_ray.model.errors import SpecError, nearest
 from arena_ray.model.spec import FlagValue, Scalar
 from arena_ray.runner.flag_types import Misfit, fit
+from arena_ray.runner.holders import argument_class, class_lineage, holder_names
 from arena_ray.runner.protocol import ScriptArgument
+from arena_ray.runner.scopes import last_name
 from arena_ray.runner.source import parse_source
 
 FILE_KEYS = ("env_id", "seed")
 """Flags that an experiment file gives by keys of its own."""
 
 
-def _last_name(node: ast.expr | None) -> str:
-    if isinstance(node, ast.Call):
-        node = node.func
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _is_tyro_call(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "tyro.cli" and bool(node.args)
-
-
-def _argument_class(tree: ast.Module) -> ast.ClassDef | None:
-    """Return the dataclass that is given to ``tyro.cli``, or else the one called ``Args``."""
-    classes = {
-        node.name: node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and any(_last_name(one) == "dataclass" for one in node.decorator_list)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _is_tyro_call(node) and _last_name(node.args[0]) in classes:
-            return classes[_last_name(node.args[0])]
-    return classes.get("Args")
-
-
-def _lineage(tree: ast.Module, leaf: ast.ClassDef) -> list[ast.ClassDef]:
-    """Return *leaf* and the classes of this file that it inherits from, the farthest first."""
-    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    line, waiting = [leaf], [leaf]
-    while waiting:
-        for base in waiting.pop().bases:
-            parent = classes.get(_last_name(base))
-            if parent is not None and parent not in line:
-                line.insert(0, parent)
-                waiting.append(parent)
-    return line
-
-
 def _keywords(value: ast.expr | None) -> dict[str | None, ast.expr] | None:
     """Return the keywords of a call of ``dataclasses.field``, or None if *value* is no such call."""
-    if isinstance(value, ast.Call) and _last_name(value) == "field":
+    if isinstance(value, ast.Call) and last_name(value) == "field":
         return {keyword.arg: keyword.value for keyword in value.keywords}
     return None
 
@@ -97,19 +62,6 @@ def _fields(owner: ast.ClassDef) -> Iterator[ScriptArgument]:
         )
 
 
-def _holders(tree: ast.Module, class_name: str) -> set[str]:
-    """Return the names of the variables that hold the parsed arguments."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and _is_tyro_call(node.value):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and _is_tyro_call(node.value) and isinstance(node.target, ast.Name):
-            names.add(node.target.id)
-        elif isinstance(node, ast.arg) and _last_name(node.annotation) == class_name:
-            names.add(node.arg)
-    return names
-
-
 def _read_names(node: ast.AST, holders: set[str]) -> list[str]:
     return [
         one.attr
@@ -140,21 +92,15 @@ def _overwritten(tree: ast.Module, holders: set[str]) -> dict[str, tuple[int, tu
 
 
 def _read(tree: ast.Module) -> tuple[ScriptArgument, ...]:
-    owner = _argument_class(tree)
+    owner = argument_class(tree)
     if owner is None:
         return ()
-    declared = {field.name: field for parent in _lineage(tree, owner) for field in _fields(parent)}
-    overwritten = _overwritten(tree, _holders(tree, owner.name))
+    declared = {field.name: field for parent in class_lineage(tree, owner) for field in _fields(parent)}
+    overwritten = _overwritten(tree, holder_names(tree, owner.name))
     return tuple(
-        ScriptArgument(
-            name=one.name,
-            type=one.type,
-            default=one.default,
-            help=one.help,
-            is_required=one.is_required,
-            overwritten_line=overwritten.get(one.name, (None,))[0],
-            computed_from=overwritten[one.name][1] if one.name in overwritten else (),
-        )
+        replace(one, overwritten_line=overwritten[one.name][0], computed_from=overwritten[one.name][1])
+        if one.name in overwritten
+        else one
         for one in declared.values()
     )
 
@@ -177,7 +123,8 @@ def _no_effect(argument: ScriptArgument, script: str) -> str:
     return f"it has no effect: {script} sets it itself in line {argument.overwritten_line}{origin}"
 
 
-def _mistake(key: str, known: Mapping[str, ScriptArgument], script: str) -> str | None:
+def flag_mistake(key: str, known: Mapping[str, ScriptArgument], script: str) -> str | None:
+    """Return why *key* is not to be given as a flag of *script*, or None; *known* are its flags by their names."""
     if key in FILE_KEYS:
         return f"give it as the key {key!r} of the experiment file, beside 'script'"
     if key not in known:
@@ -207,7 +154,7 @@ def check_flags(
     mistakes, given = [], dict[str, FlagValue]()
     for section, values in (("hyperparameters", hyperparameters), ("flags", flags)):
         for key, value in values.items():
-            mistake = _mistake(key, known, script)
+            mistake = flag_mistake(key, known, script)
             if mistake is None and section == "flags" and key in hyperparameters:
                 mistake = "given under hyperparameters too; keep one of them"
             if mistake is None:

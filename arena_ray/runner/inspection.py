@@ -7,6 +7,7 @@ import ast
 from arena_ray.harness import mainloop
 from arena_ray.model.errors import SpecError
 from arena_ray.runner.arguments import read_arguments
+from arena_ray.runner.liveness import Liveness, find_liveness
 from arena_ray.runner.protocol import MainLoop, ScriptReport
 from arena_ray.runner.source import parse_source
 
@@ -81,12 +82,16 @@ def inspect_script(source: str, *, path: str) -> ScriptReport:
     """
     tree = parse_source(source, path=path)
     try:
+        loop, liveness = _main_loop(tree), Liveness(read_arguments(source, path=path), holders=())
+        if loop is not None:
+            liveness = find_liveness(tree, loop, liveness.arguments)
         return ScriptReport(
-            main_loop=_main_loop(tree),
-            arguments=read_arguments(source, path=path),
+            main_loop=loop,
+            arguments=liveness.arguments,
             requires_cuda=_requires_cuda(tree),
             registers_environments=_registers_environments(tree),
             imports=_imports(tree),
+            holders=liveness.holders,
         )
     except RecursionError as exc:
         raise SpecError(f"{path}: an expression in it is nested too deeply to be read") from exc

@@ -13,6 +13,9 @@ from arena_ray.runner.bundle import Bundle, read_bundle
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.runner.source import read_source
 
+TOTALS = ("total_timesteps", "max_timesteps")
+"""Flags that say how long a script trains."""
+
 
 class Submission(Strict):
     """A checked experiment. ``flags`` are all that the script is given, but for ``env_id`` and ``seed``."""
@@ -136,3 +139,10 @@ def command(submission: Submission, *, runner: Runner, script: Path) -> list[str
     spec = submission.spec
     words = runner.command_flags(submission.report, submission.flags, env_id=spec.env_id, seed=spec.seed)
     return [str(runner.interpreter()), str(script), *words]
+
+
+def total_steps(report: ScriptReport, flags: Mapping[str, FlagValue]) -> int | None:
+    """Return how many steps a script takes that is given *flags*; None where it has no flag that tells."""
+    values = {argument.name: argument.default for argument in report.arguments} | dict(flags)
+    given = (values.get(name) for name in TOTALS)
+    return next((int(value) for value in given if isinstance(value, int | float)), None)

@@ -26,6 +26,14 @@ class ScriptArgument:
     """Line at which the script replaces whatever was given; the flag has no effect then."""
     computed_from: tuple[str, ...] = ()
     """Names of the flags from which it is computed there."""
+    fixed_line: int | None = None
+    """Line at which its value is used up before the main loop: it cannot be changed while the script runs."""
+    fixed_why: str = ""
+    """What that line does, as the end of a sentence that begins with it."""
+    group_keys: tuple[tuple[str, str], ...] = ()
+    """Optimizers, by variable, and the key of their parameter groups that took its value: to be set besides."""
+    group_conditions: tuple[tuple[str, str, bool], ...] = ()
+    """Optimizers that are only built where a flag has this truth: variable, flag, truth."""
 
     @property
     def is_switch(self) -> bool:
@@ -53,6 +61,8 @@ class ScriptReport:
     registers_environments: bool = False
     imports: tuple[str, ...] = ()
     """Top-level names of the modules that it imports."""
+    holders: tuple[str, ...] = ()
+    """Variables under which the main loop finds the object with the flags."""
 
 
 @dataclass(frozen=True)

@@ -4,73 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from arena_ray.model.events import (
     AttemptStarted,
-    Batch,
     CheckpointSaved,
     EpisodeSummary,
-    Event,
-    LogLine,
+    TookOver,
     TrainingStep,
     decode_number,
 )
-from arena_ray.model.paths import RunFiles
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.output import OutputTail, last_lines
-from arena_ray.runner.process import Exit, TrainingProcess
+from arena_ray.runner.attempt import End, Launch, Progress, Reporter, judge
+from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
+from arena_ray.runner.output import last_lines
+from arena_ray.runner.process import TrainingProcess
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.speed import SpeedMeter
+from arena_ray.runner.takeover import Takeover, carry_out
 from arena_ray.runner.wire import Message
 
-REPORT_INTERVAL_S = 0.25
 STDERR_LINES = 20
-
-
-class Reporter(Protocol):
-    """Takes a batch of an attempt and answers with what the user wants of the run."""
-
-    def __call__(self, batch: Batch, /) -> Intent:
-        """Return once the batch is kept for good.
-
-        Raises:
-            StaleAttempt: A newer attempt has taken over; this one is to end at once.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class End:
-    """How an attempt ended."""
-
-    outcome: AttemptOutcome
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Launch:
-    """All that an attempt needs to start. ``command`` holds ``{fd}`` where the wire's number goes."""
-
-    run_id: str
-    attempt: int
-    command: Sequence[str]
-    env: Mapping[str, str]
-    files: RunFiles
-    snapshot_every_s: float
-    start_timeout_s: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where the training stands."""
-
-    boundary: int
-    global_step: int
-    steps_per_second: float
 
 
 class Session:
@@ -81,19 +36,18 @@ class Session:
     ):
         self._launch = launch
         self._runner = runner
-        self._report = report
         self._clock = clock
+        self._outbox = Outbox(launch, report=report, clock=clock)
         self._process: TrainingProcess | None = None
-        self._tails = [
-            OutputTail(launch.files.output(launch.attempt, stream), stream=stream) for stream in ("stdout", "stderr")
-        ]
-        self._pending: list[Event] = []
-        self._seq = 0
-        self._reported_at = -math.inf
         self._snapshot_at = clock() + launch.snapshot_every_s
         self._snapshot_pending = False
         self._speed = SpeedMeter()
         self._progress = Progress(0, 0, math.nan)
+        self._until: int | None = None
+        self._generation = 0
+        self._saved_at: tuple[int, int] | None = None
+        self._is_arriving = False
+        self._is_holding = False
         self._is_ready = False
         self._is_restoring = False
         self._is_over = False
@@ -112,8 +66,23 @@ class Session:
         """Pid of the training process, once its guard has told it."""
         return self._process.pid if self._process else None
 
-    def start(self, checkpoint: Checkpoint | None, *, notes: Sequence[str] = ()) -> None:
-        """Start the training process, from *checkpoint* where there is one.
+    @property
+    def generation(self) -> int:
+        """Number of the newest takeover that is part of the training's state; 0 before the first."""
+        return self._generation
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the training holds at the step until which it was to go."""
+        return self._is_holding
+
+    @property
+    def has_checkpoint_here(self) -> bool:
+        """Whether the state in which the training holds is written down."""
+        return self._saved_at == (self._progress.boundary, self._generation)
+
+    def start(self, checkpoint: Checkpoint | None, *, notes: Sequence[str] = (), until_step: int | None = None) -> None:
+        """Start the training process, from *checkpoint* where there is one; it holds from *until_step* on.
 
         Raises:
             OSError: The attempt's directory or the process could not be made.
@@ -122,8 +91,8 @@ class Session:
         for directory in (files.attempt(number), files.checkpoints, files.tensorboard):
             directory.mkdir(parents=True, exist_ok=True)
         boundary, step = (checkpoint.boundary, checkpoint.global_step) if checkpoint else (0, 0)
-        self._pending.append(AttemptStarted(boundary, step, time.time()))
-        self._note(*notes)
+        self._outbox.add(AttemptStarted(boundary, step, time.time()))
+        self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
         self._process = TrainingProcess.start(
             self._launch.command,
@@ -134,8 +103,32 @@ class Session:
         )
         if checkpoint:
             self._is_restoring = True
+            self._generation = checkpoint.generation
+            self._saved_at = (checkpoint.boundary, checkpoint.generation)
             self._process.wire.send("restore", path=checkpoint.uri)
-        self._process.wire.send("grant", until_step=None)
+        self.go_on(until_step)
+
+    def go_on(self, until_step: int | None) -> None:
+        """Let the training go on; it holds at the first boundary whose step is at least *until_step*."""
+        self._until = until_step
+        self._is_arriving = self._is_holding = False
+        self._require_process().wire.send("grant", until_step=until_step)
+
+    def take_over(self, takeover: Takeover) -> bool:
+        """Give a training that holds the weights and hyperparameters of another one.
+
+        Returns:
+            Whether it has them; False where its process has died.
+
+        Raises:
+            TakeoverRefused: They do not fit, or the process did not answer in time.
+        """
+        if not carry_out(takeover, self._require_process(), hear=self._handle, clock=self._clock):
+            return False
+        self._generation = takeover.generation
+        place = (self._progress.boundary, self._progress.global_step)
+        self._outbox.add(TookOver(*place, takeover.generation, takeover.donor, time.time()))
+        return True
 
     def advance(self, timeout_s: float) -> End | None:
         """Handle what comes within *timeout_s*, report it, and carry out what the user wants.
@@ -148,7 +141,8 @@ class Session:
         """
         process = self._require_process()
         deadline = self._clock() + timeout_s
-        while (left := deadline - self._clock()) > 0 and process.wire.is_open:
+        held_before = self._is_holding
+        while (left := deadline - self._clock()) > 0 and process.wire.is_open and self._is_holding == held_before:
             if message := process.wire.receive(min(left, REPORT_INTERVAL_S)):
                 self._handle(message)
             self._snapshot_when_due()
@@ -170,14 +164,14 @@ class Session:
             return
         scalars = {tag: decode_number(value) for tag, value in message["scalars"].items()}
         event = TrainingStep(message["boundary"], message["step"], scalars, message["wall_time"])
-        self._pending.append(event)
+        self._outbox.add(event)
         if episode := self._runner.episodes(event):
-            self._pending.append(episode)
+            self._outbox.add(episode)
 
     def _on_episode(self, message: Message) -> None:
         if not self._is_restoring:
             returns, length = (decode_number(message[key]) for key in ("episodic_return", "episodic_length"))
-            self._pending.append(
+            self._outbox.add(
                 EpisodeSummary(message["boundary"], message["step"], returns, length, message["wall_time"])
             )
 
@@ -189,6 +183,22 @@ class Session:
             self._is_over = True
             self._request_snapshot()
             self._require_process().wire.send("grant", until_step=None)
+        elif message.get("held") and self._until is not None and message["step"] >= self._until:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Hold once the state is written down: whoever decides may want it for others."""
+        if self._is_arriving or self._is_holding:
+            return
+        if self.has_checkpoint_here:
+            self._hold()
+        else:
+            self._is_arriving = True
+            self._request_snapshot()
+
+    def _hold(self) -> None:
+        self._is_arriving, self._is_holding = False, True
+        self._follow(self._outbox.send(self._progress))
 
     def _on_restored(self, message: Message) -> None:
         self._is_ready = True
@@ -200,24 +210,30 @@ class Session:
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
         self._note_skipped(message)
         keys = ("boundary", "digest", "policy_digest", "size_bytes")
-        self._pending.append(
+        self._outbox.add(
             CheckpointSaved(
                 **{key: message[key] for key in keys},
                 global_step=message["step"],
                 uri=message["path"],
                 is_final=bool(message.get("ended")),
+                generation=message.get("generation", 0),
             )
         )
-        self._reported_at = -math.inf  # a checkpoint counts only when it is registered: do not wait
+        self._saved_at = (message["boundary"], message.get("generation", 0))
+        self._outbox.hurry()  # a checkpoint counts only when it is registered: do not wait
+        if self._is_arriving:
+            self._hold()
 
     def _on_snapshot_failed(self, message: Message) -> None:
         self._snapshot_pending = False
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
-        self._note(f"checkpoint not written: {message['reason']}")
+        self._outbox.note(f"checkpoint not written: {message['reason']}")
         # Without a place on disk for its last checkpoint a run has not ended well. A script that cannot be captured
         # at that point, having entered its main loop again, has.
         if message.get("errno") is not None and (self._leaving is not Intent.NONE or self._is_over):
             self._failure = f"the last checkpoint could not be written: {message['reason']}"
+        if self._is_arriving:
+            self._hold()
 
     def _on_error(self, message: Message) -> None:
         where = f" (line {message['line']})" if message.get("line") else ""
@@ -228,34 +244,23 @@ class Session:
 
     def _note_skipped(self, message: Message) -> None:
         for item in message.get("skipped") or ():
-            self._note(f"not captured: {item['name']} ({item['why']}); resume is warm, not exact")
-
-    def _note(self, *texts: str) -> None:
-        self._pending.extend(LogLine("arena", text, time.time()) for text in texts)
+            self._outbox.note(f"not captured: {item['name']} ({item['why']}); resume is warm, not exact")
 
     def _snapshot_when_due(self) -> None:
-        if self._is_ready and not self._snapshot_pending and self._clock() >= self._snapshot_at:
+        is_due = self._is_ready and not self._snapshot_pending and self._clock() >= self._snapshot_at
+        if is_due and not self._is_holding:
             self._request_snapshot()
 
     def _request_snapshot(self) -> None:
         self._snapshot_pending = True
-        target = self._launch.files.checkpoints / f"{{step}}-a{self._launch.attempt}"
+        # One place in training may be written twice, before and after a takeover: neither replaces the other.
+        suffix = f"-g{self._generation}" if self._generation else ""
+        target = self._launch.files.checkpoints / f"{{step}}-a{self._launch.attempt}{suffix}"
         self._require_process().wire.send("snapshot", path=str(target))
 
     def _report_when_due(self) -> None:
-        if self._clock() - self._reported_at >= REPORT_INTERVAL_S:
-            self._send_report()
-
-    def _send_report(self, *, is_last: bool = False) -> None:
-        for tail in self._tails:
-            self._pending.extend(tail.read(is_last=is_last))
-        events, self._pending = tuple(self._pending), []
-        batch = Batch(self._launch.run_id, self._launch.attempt, self._seq, events, **vars(self._progress))
-        intent = self._report(batch)
-        self._seq += len(events)
-        self._reported_at = self._clock()
-        if not is_last:
-            self._follow(intent)
+        if self._outbox.is_due:
+            self._follow(self._outbox.send(self._progress))
 
     def _follow(self, intent: Intent) -> None:
         if intent is Intent.STOP_NOW:
@@ -263,7 +268,8 @@ class Session:
             self._require_process().end()
         elif intent in (Intent.STOP, Intent.PAUSE) and self._leaving is Intent.NONE and self._is_ready:
             self._leaving = intent
-            self._request_snapshot()
+            if not (self._is_holding and self.has_checkpoint_here):
+                self._request_snapshot()
             self._require_process().wire.send("stop")
 
     def _find_end(self) -> End | None:
@@ -276,22 +282,10 @@ class Session:
             return None
         while process.wire.is_open and (message := process.wire.receive(1.0)):
             self._handle(message)
-        return self._finish(self._judge(how))
-
-    def _judge(self, how: Exit) -> End:
-        if self._failure:
-            return End(AttemptOutcome.FAILED, self._failure)
-        if self._leaving is not Intent.NONE and (self._bye == "stopped" or how.is_lost):
-            is_pause = self._leaving is Intent.PAUSE
-            return End(AttemptOutcome.PAUSED if is_pause else AttemptOutcome.STOPPED)
-        if how.is_lost:
-            return End(AttemptOutcome.LOST, str(how))
-        if how.exit_code == 0:
-            return End(AttemptOutcome.COMPLETED)
-        return End(AttemptOutcome.FAILED, f"the script ended with {how}")
+        return self._finish(judge(how, failure=self._failure, leaving=self._leaving, bye=self._bye))
 
     def _finish(self, end: End) -> End:
-        self._send_report(is_last=True)
+        self._outbox.send(self._progress, is_last=True)
         self.close()
         if end.outcome is AttemptOutcome.FAILED:
             stderr = last_lines(self._launch.files.output(self._launch.attempt, "stderr"), STDERR_LINES)
@@ -302,5 +296,4 @@ class Session:
         """End the training process, if there is one, and let go of its files."""
         if self._process is not None:
             self._process.end()
-        for tail in self._tails:
-            tail.close()
+        self._outbox.close()

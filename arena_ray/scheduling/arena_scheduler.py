@@ -1,4 +1,4 @@
-"""Lays the user's pauses over whatever Tune scheduler an experiment runs under."""
+"""Lays the user's pauses over whatever Tune schedulers an experiment runs under."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from arena_ray.model.states import RunState
+from arena_ray.scheduling.in_place import MilestoneScheduler
 from arena_ray.scheduling.trainable import OUTCOME
 
 
-class _WithoutHeld:
-    """The controller as the inner scheduler sees it when it chooses: without the trials that the user holds."""
+class _Only:
+    """The controller as one scheduler sees it: with the trials that are its own and that nobody holds."""
 
-    def __init__(self, controller: Any, held: set[str]) -> None:
+    def __init__(self, controller: Any, trials: list[Trial]) -> None:
         self._controller = controller
-        self._held = held
+        self._trials = trials
 
     def get_trials(self) -> list[Trial]:
-        return [trial for trial in self._controller.get_trials() if trial.trial_id not in self._held]
+        return self._trials
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._controller, name)
 
 
 class ArenaScheduler(TrialScheduler):
-    """Wraps a Tune scheduler. A run that the user paused gives its resources back and is not chosen until released."""
+    """Asks for each trial the scheduler of its study, FIFO where it has none.
 
-    def __init__(self, inner: TrialScheduler | None = None) -> None:
+    A run that the user paused gives its resources back and is not chosen until it is released.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._inner = inner or FIFOScheduler()
+        self._plain = FIFOScheduler()
+        self._schedulers: dict[str, TrialScheduler] = {}
         self._held: set[str] = set()
+
+    def assign(self, trial_id: str, scheduler: TrialScheduler) -> None:
+        """Let *scheduler* decide over the trial."""
+        self._schedulers[trial_id] = scheduler
 
     def is_held(self, trial: Trial) -> bool:
         """Whether the user has paused the trial's run."""
@@ -40,37 +49,53 @@ class ArenaScheduler(TrialScheduler):
     def release(self, trial: Trial) -> None:
         """Let a paused trial be chosen again."""
         self._held.discard(trial.trial_id)
+        inner = self._of(trial)
+        if isinstance(inner, MilestoneScheduler):
+            inner.on_release(trial.trial_id)
+
+    def _of(self, trial: Trial) -> TrialScheduler:
+        return self._schedulers.get(trial.trial_id, self._plain)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Pause where the run was paused; else ask the inner scheduler."""
-        if result.get(OUTCOME) == RunState.PAUSED.value:
+        """Pause where the run was paused, leave alone what has ended; else ask the trial's scheduler."""
+        outcome = result.get(OUTCOME)
+        inner = self._of(trial)
+        if outcome == RunState.PAUSED.value:
             self._held.add(trial.trial_id)
             # Its state is in our own checkpoint: Tune need not save one.
             tune_controller.pause_trial(trial, should_checkpoint=False)
+            if isinstance(inner, MilestoneScheduler):
+                inner.on_pause(trial.trial_id)
             return str(TrialScheduler.NOOP)
-        return str(self._inner.on_trial_result(tune_controller, trial, result))
+        return str(inner.on_trial_result(tune_controller, trial, result))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Ask the inner scheduler, with the held trials out of its sight."""
-        return self._inner.choose_trial_to_run(_WithoutHeld(tune_controller, self._held))
+        """Ask one scheduler after the other, each for its own trials that nobody holds."""
+        shares: dict[int, tuple[TrialScheduler, list[Trial]]] = {}
+        for trial in tune_controller.get_trials():
+            if trial.trial_id not in self._held:
+                scheduler = self._of(trial)
+                shares.setdefault(id(scheduler), (scheduler, []))[1].append(trial)
+        chosen = (scheduler.choose_trial_to_run(_Only(tune_controller, own)) for scheduler, own in shares.values())
+        return next((trial for trial in chosen if trial is not None), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Pass on."""
-        self._inner.on_trial_add(tune_controller, trial)
+        self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Pass on."""
-        self._inner.on_trial_error(tune_controller, trial)
+        self._of(trial).on_trial_error(tune_controller, trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Pass on."""
-        self._inner.on_trial_complete(tune_controller, trial, result)
+        self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """Forget the hold and pass on."""
         self._held.discard(trial.trial_id)
-        self._inner.on_trial_remove(tune_controller, trial)
+        self._of(trial).on_trial_remove(tune_controller, trial)
 
     def debug_string(self) -> str:
-        """Return the inner scheduler's line."""
-        return str(self._inner.debug_string())
+        """Return a line about the schedulers."""
+        return ", ".join(sorted({type(scheduler).__name__ for scheduler in self._schedulers.values()})) or "FIFO"

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
+from arena_ray.model.errors import SpecError
+from arena_ray.model.records import Execution
 from arena_ray.model.spec import Resources
-from arena_ray.model.states import RunState
+from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.scheduling.execution import ExecutionDriver
+from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Port, RunToDrive
+from arena_ray.scheduling.study_runs import Trials
 
 POLL_INTERVAL_S = 0.3
 IDLE_S = 10.0
 
 
-class Engine(Protocol):
+class Engine(Trials, Protocol):
     """What the driver asks of :class:`~arena_ray.scheduling.tune_engine.TuneEngine`."""
 
-    def add(self, run_id: str, *, name: str, resources: Resources) -> None:
+    def add(
+        self,
+        run_id: str,
+        *,
+        name: str,
+        resources: Resources,
+        scheduler: Any | None = None,
+        course: Course | None = None,
+    ) -> None:
         """Queue the run."""
-        ...
-
-    def has(self, run_id: str) -> bool:
-        """Whether a trial of the run is queued, runs or is paused."""
-        ...
-
-    def is_waiting(self, run_id: str) -> bool:
-        """Whether the run's trial has no actor yet, or is paused."""
         ...
 
     def is_held(self, run_id: str) -> bool:
@@ -56,6 +61,10 @@ class Engine(Protocol):
         ...
 
 
+OpenExecution = Callable[[Execution, Port, Engine, str], ExecutionDriver]
+"""Starts to drive a plugin execution; the last argument is the driver's token."""
+
+
 class ExperimentDriver:
     """Brings the engine in line with the registry, again and again. Holds nothing that a new one could not rebuild."""
 
@@ -67,12 +76,15 @@ class ExperimentDriver:
         engine: Engine,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        open_execution: OpenExecution | None = None,
         token: str | None = None,
     ) -> None:
         self._experiment_id = experiment_id
         self._port = port
         self._engine = engine
         self._token = token or uuid.uuid4().hex
+        self._open_execution = open_execution
+        self._executions: dict[str, ExecutionDriver] = {}
         self._clock = clock
         self._sleep = sleep
         self._next_poll = 0.0
@@ -91,26 +103,62 @@ class ExperimentDriver:
     def tick(self) -> None:
         """Reconcile when it is time to, then let the engine handle one event."""
         if self._clock() >= self._next_poll:
-            self._reconcile(self._port.runs_to_drive(self._experiment_id, driver=self._token))
+            executions = self._port.executions.to_drive(self._experiment_id, driver=self._token)
+            self._drive(executions)
+            wanted = self._port.runs_to_drive(self._experiment_id, driver=self._token)
+            self._reconcile(wanted)
+            self._idle_since = None if wanted or self._executions else (self._idle_since or self._clock())
             self._next_poll = self._clock() + POLL_INTERVAL_S
         if self._engine.is_busy:
             self._engine.step()
         else:
             self._sleep(POLL_INTERVAL_S)
 
+    def _drive(self, executions: Sequence[Execution]) -> None:
+        wanted = {execution.execution_id: execution for execution in executions}
+        for execution_id in self._executions.keys() - wanted.keys():
+            self._executions.pop(execution_id).stop()
+        for execution_id, execution in wanted.items():
+            driver = self._executions.get(execution_id) or self._open(execution)
+            if driver is not None and driver.tick(is_paused=execution.state is ExecutionState.PAUSED):
+                del self._executions[execution_id]
+
+    def _open(self, execution: Execution) -> ExecutionDriver | None:
+        """Start to drive the execution; one that cannot be driven here fails."""
+        assert self._open_execution is not None, "a driver that knows no plugins was given a plugin execution"
+        try:
+            driver = self._open_execution(execution, self._port, self._engine, self._token)
+        except SpecError as exc:
+            self._port.executions.end(
+                execution.execution_id, driver=self._token, state=ExecutionState.FAILED, reason=str(exc)
+            )
+            return None
+        self._executions[execution.execution_id] = driver
+        return driver
+
     def _reconcile(self, wanted: list[RunToDrive]) -> None:
         for run in wanted:
-            if run.state is RunState.PAUSED:
-                continue
             if not self._engine.has(run.run_id):
-                self._engine.add(run.run_id, name=run.name, resources=run.resources)
+                self._add(run)
             elif self._engine.is_held(run.run_id) and run.state is RunState.QUEUED:
                 self._engine.release(run.run_id)
-        unwanted = set(self._engine.runs()) - {run.run_id for run in wanted if run.state is not RunState.PAUSED}
+        unwanted = set(self._engine.runs()) - {run.run_id for run in wanted}
         for run_id in unwanted:
             if self._engine.is_waiting(run_id) and not self._engine.is_held(run_id):
                 self._engine.remove(run_id)  # stopped or paused before it was given an actor
-        self._idle_since = None if wanted else (self._idle_since or self._clock())
+
+    def _add(self, run: RunToDrive) -> None:
+        execution = self._executions.get(run.execution_id or "")
+        if execution is not None and execution.is_ready:
+            self._engine.add(
+                run.run_id,
+                name=run.name,
+                resources=run.resources,
+                scheduler=execution.scheduler,
+                course=execution.course,
+            )
+        elif execution is None:  # also one whose plugin execution has ended: nobody is there to judge it any more
+            self._engine.add(run.run_id, name=run.name, resources=run.resources)
 
     def _is_idle(self) -> bool:
         return self._idle_since is not None and self._clock() - self._idle_since > IDLE_S

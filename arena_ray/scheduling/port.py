@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import ray
 
 from arena_ray.model.events import Batch
-from arena_ray.model.records import Attempt, Checkpoint, Revision, Run
+from arena_ray.model.records import Attempt, Checkpoint, Milestone, Revision, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.scheduling.execution_port import ExecutionPort, ExploitOrder, RayExecutions
 
 if TYPE_CHECKING:
     from arena_ray.runner.bundle import Bundle
@@ -33,6 +34,10 @@ class Assignment:
     checkpoints: tuple[Checkpoint, ...]
     settings: Settings
     home: str
+    exploits: tuple[ExploitOrder, ...] = ()
+    """Those that were committed and have not failed, by generation."""
+    milestones: tuple[Milestone, ...] = ()
+    """Those that the run has reached."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,16 @@ class RunToDrive:
     name: str
     state: RunState
     resources: Resources
+    execution_id: str | None = None
 
 
 class Port(Protocol):
     """The orchestrator as run actors and drivers see it. Every call may be repeated without harm."""
+
+    @property
+    def executions(self) -> ExecutionPort:
+        """Plugin executions."""
+        ...
 
     def assignment(self, run_id: str) -> Assignment:
         """Return what the run's actor needs to start it."""
@@ -91,6 +102,7 @@ class RayPort:
     def __init__(self, handle: Any, *, patience_s: float = 60.0) -> None:
         self._handle = handle
         self._patience_s = patience_s
+        self.executions: ExecutionPort = RayExecutions(self.call)
 
     @classmethod
     def find(cls) -> RayPort:

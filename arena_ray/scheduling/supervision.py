@@ -6,6 +6,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,22 @@ import arena_ray.harness
 from arena_ray.model.errors import ArenaError, RegistryError, StaleAttempt
 from arena_ray.model.events import Batch
 from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Checkpoint, Milestone
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.runner import preflight
+from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.environment import check_cuda
-from arena_ray.runner.protocol import Runner
-from arena_ray.runner.session import End, Launch, Session
+from arena_ray.runner.protocol import Runner, ScriptReport
+from arena_ray.runner.session import Session
+from arena_ray.scheduling.execution_port import ExploitOrder
+from arena_ray.scheduling.hold import Hold
+from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Acknowledgement, Assignment, Port
 
 HARNESS = Path(arena_ray.harness.__file__).parent
+HOLD_POLL_S = 0.1
+"""While a run holds its actor looks up so often: a decision that comes meanwhile waits no longer than that."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Progress:
     attempt: int
     outcome: RunState | None = None
     """The state in which this actor leaves the run; None while it goes on."""
+    milestone: Milestone | None = None
+    """Where the run holds until somebody decides."""
 
 
 def training_environment(assignment: Assignment, environ: Mapping[str, str]) -> dict[str, str]:
@@ -72,13 +82,16 @@ class Supervision:
         self._attempt = 0
         self._acknowledged = Acknowledgement()
         self._outcome: RunState | None = None
+        self._course = Course()
+        self._hold: Hold | None = None
 
-    def start(self, run_id: str) -> None:
+    def start(self, run_id: str, *, course: Course | None = None) -> None:
         """Begin an attempt at the run, from its newest sound checkpoint.
 
         What stands in the way ends the run, with its reason; it does not raise.
         """
         self._run_id = run_id
+        self._course = course or self._course
         try:
             self._begin()
         except StaleAttempt:
@@ -96,18 +109,37 @@ class Supervision:
             token=self._new_token(),
         )
         self._attempt = attempt.number
-        launch, runner = self._prepare(assignment)
-        self._session = Session(launch, runner=runner, report=self._report)
-        self._session.start(checkpoint, notes=notes)
+        launch, runner, script = self._prepare(assignment)
+        self._session = session = Session(launch, runner=runner, report=self._report)
+        session.start(checkpoint, notes=notes, until_step=self._first_stop(assignment, checkpoint))
+        self._hold = Hold(
+            self._port.executions,
+            session,
+            run_id=self._run_id,
+            attempt=attempt.number,
+            course=self._course,
+            script=script,
+            flags=assignment.revision.flags,
+            orders=assignment.exploits,
+        )
 
-    def _prepare(self, assignment: Assignment) -> tuple[Launch, Runner]:
+    def _first_stop(self, assignment: Assignment, checkpoint: Checkpoint | None) -> int | None:
+        step, boundary, generation = (
+            (checkpoint.global_step, checkpoint.boundary, checkpoint.generation) if checkpoint else (0, 0, 0)
+        )
+        return self._course.first_stop(
+            step=step, boundary=boundary, generation=generation, reached=assignment.milestones
+        )
+
+    def _prepare(self, assignment: Assignment) -> tuple[Launch, Runner, ScriptReport]:
         run, revision = assignment.run, assignment.revision
         runner = self._runners[run.runner]
         workspace = Workspace(Path(assignment.home))
         files = workspace.run(run.name)
         entry = assignment.bundle.materialise(workspace.bundles)
         interpreter = str(runner.interpreter())
-        if runner.inspect(entry.read_text(encoding="utf-8"), path=run.script).requires_cuda:
+        report = runner.inspect(entry.read_text(encoding="utf-8"), path=run.script)
+        if report.requires_cuda:
             check_cuda(run.script, interpreter=interpreter)
         script = preflight.training_command(
             runner, interpreter=interpreter, script=entry, flags=revision.flags, env_id=run.env_id, seed=run.seed
@@ -123,7 +155,7 @@ class Supervision:
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
         )
-        return launch, runner
+        return launch, runner, report
 
     def _report(self, batch: Batch) -> Intent:
         self._acknowledged = self._port.report(batch)
@@ -133,7 +165,7 @@ class Supervision:
         """Let the training go on for up to *timeout_s* and return where it stands."""
         if self._outcome is None and self._session is not None:
             try:
-                end = self._session.advance(timeout_s)
+                end = self._advance(self._session, timeout_s)
             except StaleAttempt:
                 self._outcome = RunState.QUEUED  # another actor has the run now: leave without a trace
             except (OSError, RegistryError) as exc:
@@ -142,6 +174,27 @@ class Supervision:
                 if end is not None:
                     self._end(end)
         return self.progress()
+
+    def _advance(self, session: Session, timeout_s: float) -> End | None:
+        end = session.advance(min(timeout_s, HOLD_POLL_S) if session.is_holding else timeout_s)
+        if end is None and session.is_holding and self._hold is not None:
+            self._hold.arrive()
+        return end
+
+    def decide(self, order: ExploitOrder | None) -> None:
+        """Let a run that holds at a milestone go on, with another run's weights where there is an *order*."""
+        if self._outcome is None and self._hold is not None:
+            with suppress(StaleAttempt):  # the next advance finds out
+                self._hold.end(order)
+
+    def leave(self) -> None:
+        """Give way to another run: end the training where it holds, written down, to go on there later."""
+        if self._outcome is not None or self._session is None or not self._session.has_checkpoint_here:
+            return
+        self._outcome = RunState.QUEUED
+        self.close()
+        with suppress(StaleAttempt):
+            self._port.end_attempt(self._run_id, attempt=self._attempt, outcome=AttemptOutcome.PREEMPTED, reason=None)
 
     def _end(self, end: End) -> None:
         self.close()
@@ -164,6 +217,7 @@ class Supervision:
             steps_per_second=standing.steps_per_second if standing else math.nan,
             attempt=self._attempt,
             outcome=self._outcome,
+            milestone=self._hold.milestone if self._hold else None,
         )
 
     @property

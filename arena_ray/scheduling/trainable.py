@@ -9,11 +9,14 @@ from ray import tune
 
 from arena_ray.model.states import RunState
 from arena_ray.runner.discovery import load_runners
+from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.port import RayPort
 from arena_ray.scheduling.supervision import Supervision
 
 REPORT_INTERVAL_S = 0.5
 OUTCOME = "arena_outcome"
+MILESTONE = "arena_milestone"
+"""Key of a result of a run that holds: the :class:`~arena_ray.model.records.Milestone` at which it does."""
 
 
 class RunTrainable(tune.Trainable):
@@ -24,7 +27,13 @@ class RunTrainable(tune.Trainable):
         self._name = config["name"]
         node = ray.get_runtime_context().get_node_id()
         self._supervision = Supervision(RayPort.find(), runners=load_runners().runners, node=node)
-        self._supervision.start(config["run_id"])
+        self._supervision.start(config["run_id"], course=config["course"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Serve another run from now on."""
+        self.cleanup()
+        self.setup(new_config)
+        return True
 
     def step(self) -> dict[str, Any]:
         """Let the training go on for one report interval; a stop waits no longer than that."""
@@ -38,7 +47,17 @@ class RunTrainable(tune.Trainable):
         if progress.outcome is not None:
             result[OUTCOME] = progress.outcome.value
             result["done"] = progress.outcome is not RunState.PAUSED
+        elif progress.milestone is not None:
+            result[MILESTONE] = progress.milestone
         return result
+
+    def decide(self, order: ExploitOrder | None) -> None:
+        """Let the run go on that holds at a milestone, with another run's weights where there is an *order*."""
+        self._supervision.decide(order)
+
+    def leave(self) -> None:
+        """Give way to another run, where this one holds."""
+        self._supervision.leave()
 
     def cleanup(self) -> None:
         """End the training process."""

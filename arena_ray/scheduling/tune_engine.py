@@ -7,21 +7,29 @@ later on; the controller itself can (``add_trial``: "trials may be added at any 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Experiment, Trial
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import SearchAlgorithm
 
 from arena_ray.model.spec import Resources
 from arena_ray.scheduling.arena_scheduler import ArenaScheduler
+from arena_ray.scheduling.execution_port import ExploitOrder
+from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.trainable import RunTrainable
 
 TRAINABLE_NAME = "arena_run"
 GIB = 1 << 30
 EVENT_TIMEOUT_S = 0.1
+SPARE_ACTOR_S = 2.0
+"""A run actor that has nothing to do waits so long for another run before its resources are given back."""
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _FOREVER = -1
 """Tune retries a trial whose actor died without limit; the registry counts the attempts and ends the run."""
@@ -61,6 +69,10 @@ def placement(resources: Resources) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([bundle])
 
 
+def _has(free: Mapping[str, float], needed: Mapping[str, float]) -> bool:
+    return all(free.get(name, 0.0) >= amount for name, amount in needed.items())
+
+
 class TuneEngine:
     """The trials of one experiment."""
 
@@ -69,6 +81,7 @@ class TuneEngine:
         self._storage = storage
         self._scheduler = scheduler
         self._trials: dict[str, Trial] = {}
+        self._spare_since: float | None = None
 
     @classmethod
     def open(cls, experiment: str, *, storage: Path, scheduler: ArenaScheduler) -> TuneEngine:
@@ -76,15 +89,33 @@ class TuneEngine:
         os.environ.update(TUNE_ENVIRONMENT)
         tune.register_trainable(TRAINABLE_NAME, RunTrainable)
         tune_experiment = Experiment(experiment, TRAINABLE_NAME, storage_path=str(storage))
-        controller = TuneController(search_alg=_OpenEnded(), scheduler=scheduler, storage=tune_experiment.storage)
+        controller = TuneController(
+            search_alg=_OpenEnded(), scheduler=scheduler, storage=tune_experiment.storage, reuse_actors=True
+        )
         controller.setup_experiments([tune_experiment], 0)
         return cls(controller, storage=tune_experiment.storage, scheduler=scheduler)
 
-    def add(self, run_id: str, *, name: str, resources: Resources) -> None:
-        """Queue the run; Tune starts its actor as soon as its resources are free."""
+    def add(
+        self,
+        run_id: str,
+        *,
+        name: str,
+        resources: Resources,
+        scheduler: TrialScheduler | None = None,
+        course: Course | None = None,
+    ) -> None:
+        """Queue the run; Tune starts its actor as soon as its resources are free.
+
+        Args:
+            run_id: The run.
+            name: Its name, for people.
+            resources: What it reserves.
+            scheduler: Decides over it; FIFO where there is none.
+            course: Where it holds for that.
+        """
         trial = Trial(
             TRAINABLE_NAME,
-            config={"run_id": run_id, "name": name},
+            config={"run_id": run_id, "name": name, "course": course},
             trial_id=run_id,
             storage=self._storage,
             stopping_criterion={},
@@ -93,6 +124,8 @@ class TuneEngine:
             max_failures=_FOREVER,
         )
         self._trials[run_id] = trial
+        if scheduler is not None:
+            self._scheduler.assign(run_id, scheduler)
         self._controller.add_trial(trial)
 
     def has(self, run_id: str) -> bool:
@@ -111,6 +144,31 @@ class TuneEngine:
     def release(self, run_id: str) -> None:
         """Let a paused run go on."""
         self._scheduler.release(self._trials[run_id])
+
+    def decide(self, run_id: str, order: ExploitOrder | None) -> None:
+        """Let the run go on that holds; the call reaches its actor before its next step."""
+        trial = self._trials[run_id]
+        if trial in self._controller._trial_to_actor:  # else its actor has just died: the next one asks again
+            self._controller._schedule_trial_task(trial, "decide", args=(order,))
+
+    def give_way(self, run_id: str) -> None:
+        """Take the run that holds off its actor; it goes on from there when it is chosen again."""
+        trial = self._trials[run_id]
+        if trial in self._controller._trial_to_actor:
+            self._controller._schedule_trial_task(trial, "leave")
+            self._controller.pause_trial(trial, should_checkpoint=False)
+
+    def is_short_of(self, run_id: str) -> bool:
+        """Whether the run waits for resources that are not there."""
+        if not self.is_waiting(run_id) or self.is_held(run_id):
+            return False
+        trial = self._trials[run_id]
+        actor = self._controller._trial_to_actor.get(trial)
+        if actor is not None and actor in self._controller._actor_manager._live_actors_to_ray_actors_resources:
+            return False  # it has been placed, and starts
+        needed = trial.placement_group_factory.required_resources
+        free = ray._private.state.available_resources_per_node()
+        return not any(_has(node, needed) for node in free.values())
 
     def remove(self, run_id: str) -> None:
         """Take the run's trial out; an actor it may have is ended."""
@@ -132,6 +190,16 @@ class TuneEngine:
             self._controller.step()
         else:  # only actors that are being ended; the controller itself would now wait for a new trial, and block
             self._controller._actor_manager.next(timeout=EVENT_TIMEOUT_S)
+        self._give_back_spare_actors()
+
+    def _give_back_spare_actors(self) -> None:
+        """End the actors that were kept for another run and found none: other experiments may need their place."""
+        if not self._controller._actor_cache.num_cached_objects:
+            self._spare_since = None
+        elif self._spare_since is None:
+            self._spare_since = time.monotonic()
+        elif time.monotonic() - self._spare_since > SPARE_ACTOR_S:
+            self._controller._cleanup_cached_actors(force_all=True)
 
     def close(self) -> None:
         """End all actors."""

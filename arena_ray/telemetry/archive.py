@@ -19,16 +19,18 @@ from arena_ray.model.events import (
     LogLine,
     LogPage,
     MetricPoint,
+    TookOver,
     TrainingStep,
     decode_number,
     encode_number,
 )
 
-_KINDS: dict[str, type[AttemptStarted | TrainingStep | EpisodeSummary | LogLine]] = {
+_KINDS: dict[str, type[AttemptStarted | TrainingStep | EpisodeSummary | LogLine | TookOver]] = {
     "attempt_started": AttemptStarted,
     "step": TrainingStep,
     "episode": EpisodeSummary,
     "log": LogLine,
+    "took_over": TookOver,
 }
 _NAMES: dict[type, str] = {kind: name for name, kind in _KINDS.items()}
 

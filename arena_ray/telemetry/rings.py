@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import islice, takewhile
 
-from arena_ray.model.events import REPORTED_EPISODES, AttemptStarted, EpisodeSummary, Event, MetricPoint, TrainingStep
+from arena_ray.model.events import (
+    REPORTED_EPISODES,
+    AttemptStarted,
+    EpisodeSummary,
+    Event,
+    MetricPoint,
+    TookOver,
+    TrainingStep,
+)
 from arena_ray.telemetry.archive import points_of
 
 RING_POINTS = 4096
@@ -20,13 +29,13 @@ class Rings:
     def __init__(self, *, points: int = RING_POINTS) -> None:
         self._capacity = points
         self._points: dict[str, deque[tuple[int, MetricPoint]]] = {}
-        self._episodes: deque[EpisodeSummary] = deque(maxlen=points)
+        self._episodes: deque[EpisodeSummary | TookOver] = deque(maxlen=points)
 
     def add(self, event: Event, *, attempt: int) -> None:
         """Take in one event."""
         if isinstance(event, AttemptStarted):
             self._supersede(event.boundary)
-        elif isinstance(event, EpisodeSummary):
+        elif isinstance(event, EpisodeSummary | TookOver):
             self._episodes.append(event)
         elif isinstance(event, TrainingStep):
             for point in points_of(event, attempt=attempt):
@@ -48,6 +57,7 @@ class Rings:
         return points if last is None else points[-last:] if last > 0 else []
 
     def episodic_return(self) -> float:
-        """Return the mean over the last episodes; NaN where none has ended."""
-        last = list(self._episodes)[-REPORTED_EPISODES:]
-        return math.fsum(episode.episodic_return for episode in last) / len(last) if last else math.nan
+        """Return the mean over the last episodes since the weights were last taken over; NaN where none has ended."""
+        own = takewhile(lambda event: not isinstance(event, TookOver), reversed(self._episodes))
+        last = [event.episodic_return for event in islice(own, REPORTED_EPISODES) if isinstance(event, EpisodeSummary)]
+        return math.fsum(last) / len(last) if last else math.nan

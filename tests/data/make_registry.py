@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from arena_ray.model.records import Run
-from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources
-from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.model.records import Checkpoint, Exploit, Milestone, Run
+from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, PluginCall, Resources
+from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
 from arena_ray.registry.schema import SCHEMAS
 from arena_ray.registry.store import Store
 
@@ -47,7 +47,9 @@ def submit(store: Store, *, seed: int, experiment: str = "first", changed: bool 
     return store.submit(spec, flags=dict(spec.hyperparameters), script="ppo", bundle="b" * 64)[0]
 
 
-def progress(store: Store, run: Run, *, attempt: int, boundary: int, episodic_return: float) -> None:
+def progress(
+    store: Store, run: Run, *, attempt: int, boundary: int, episodic_return: float, generation: int = 0
+) -> Checkpoint:
     """Say how far the run is, and add a checkpoint of it."""
     step = boundary * 128
     store.record_progress(
@@ -58,7 +60,7 @@ def progress(store: Store, run: Run, *, attempt: int, boundary: int, episodic_re
         episodic_return=episodic_return,
         steps_per_second=math.nan,
     )
-    store.add_checkpoint(
+    return store.add_checkpoint(
         run.run_id,
         attempt=attempt,
         boundary=boundary,
@@ -70,6 +72,7 @@ def progress(store: Store, run: Run, *, attempt: int, boundary: int, episodic_re
         size_bytes=240_000,
         episodic_return=episodic_return,
         is_final=boundary == 8,
+        generation=generation,
     )
 
 
@@ -103,6 +106,83 @@ def fill(store: Store) -> None:
     submit(store, seed=1, experiment="second")
 
 
+def hold(store: Store, run: Run, *, number: int, score: float, generation: int = 0) -> Milestone:
+    """Let the run hold at a milestone in its first attempt."""
+    checkpoint = progress(store, run, attempt=1, boundary=number * 4, episodic_return=score, generation=generation)
+    return store.add_milestone(
+        run.run_id,
+        attempt=1,
+        number=number,
+        boundary=checkpoint.boundary,
+        global_step=checkpoint.global_step,
+        score=score,
+        checkpoint_id=checkpoint.checkpoint_id,
+    )
+
+
+def decide(store: Store, clone: Milestone, donor: Milestone, *, generation: int, learning_rate: float) -> None:
+    """Commit that the clone takes over the donor."""
+    run = store.require_run(clone.run_id)
+    assert run.execution_id is not None
+    exploit = Exploit(
+        execution_id=run.execution_id,
+        run_id=clone.run_id,
+        generation=generation,
+        milestone=clone.number,
+        boundary=clone.boundary,
+        global_step=clone.global_step,
+        score=clone.score,
+        donor_run_id=donor.run_id,
+        donor_generation=donor.generation,
+        donor_milestone=donor.number,
+        donor_checkpoint_id=donor.checkpoint_id,
+        donor_digest=f"{donor.boundary:064x}",
+        donor_score=donor.score,
+        hyperparameters_before=run.hyperparameters,
+        hyperparameters={"learning_rate": learning_rate},
+        cause=ExploitCause.DIVERGED if math.isnan(clone.score) else ExploitCause.QUANTILE,
+        created_at=donor.created_at,
+    )
+    store.commit_exploit(exploit)
+
+
+def fill_population(store: Store) -> None:
+    """Write an execution that has ended, and one whose three runs exploit each other."""
+    settings = {"population": 3, "perturbation_interval": 512}
+    spec = ExperimentSpec(
+        experiment="third",
+        runner="cleanrl",
+        script="ppo",
+        env_id="CartPole-v1",
+        plugin=PluginCall(name="pbt", settings=settings),
+    )
+    source: dict[str, str] = {"script": "ppo", "bundle": "b" * 64}
+    call = {"plugin": "pbt", "settings": settings, "flags": {"total_timesteps": 4096}} | source
+    ended, _ = store.begin_execution(spec, digest="d" * 64, **call)
+    store.move_execution(ended.execution_id, ExecutionState.STOPPED, reason="stopped by the user")
+    execution, _ = store.begin_execution(spec, digest="d" * 64, **call)
+    runs = []
+    for member in range(3):
+        drawn: dict[str, FlagValue] = {"learning_rate": 0.001 * (member + 1), "gamma": 0.99}
+        of_member = spec.model_copy(update={"hyperparameters": drawn})
+        seat = {"execution_id": execution.execution_id, "member": member}
+        runs.append(store.submit(of_member, flags=drawn, **source, **seat)[0])
+        store.begin_attempt(runs[-1].run_id, node="node-a", resumed_from=None)
+    donor, clone, diverged = runs
+
+    first = hold(store, donor, number=1, score=195.0)
+    decide(store, hold(store, clone, number=1, score=20.5), first, generation=1, learning_rate=0.0012)
+    decide(store, hold(store, diverged, number=1, score=math.nan), first, generation=1, learning_rate=0.0008)
+    store.settle_exploit(clone.run_id, attempt=1, generation=1, outcome=ExploitOutcome.APPLIED)
+    failure = {"outcome": ExploitOutcome.FAILED, "reason": "shapes differ"}
+    store.settle_exploit(diverged.run_id, attempt=1, generation=1, **failure)
+    second = hold(store, donor, number=2, score=475.25)
+    at_second = hold(store, clone, number=2, score=180.0, generation=1)
+    decide(store, at_second, second, generation=2, learning_rate=0.00144)
+    store.end_attempt(diverged.run_id, attempt=1, outcome=AttemptOutcome.PREEMPTED, reason="gave way to another run")
+    store.move_run(diverged.run_id, RunState.QUEUED, attempt=1, reason="gave way to another run")
+
+
 def main() -> None:
     """Write the file, packed into small pages."""
     target = Path(__file__).with_name(f"registry_{SCHEMAS[-1]}.sqlite3")
@@ -110,6 +190,7 @@ def main() -> None:
         path = Path(folder) / "registry.sqlite3"
         with Store.open(f"sqlite:///{path}", clock=ticking_clock(), new_id=counted_ids()) as store:
             fill(store)
+            fill_population(store)
         with closing(sqlite3.connect(path)) as connection:
             for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 1024", "VACUUM"):
                 connection.execute(statement)

@@ -15,12 +15,21 @@ from pydantic import BaseModel
 
 from arena_ray.harness import checkpoint
 from arena_ray.model import errors
+from arena_ray.model.dimensions import KINDS
 from arena_ray.model.errors import ArenaError, rebuild_error
 from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, Event, LogLine, TrainingStep
 from arena_ray.model.paths import CheckpointFiles, RunFiles, Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.model.states import ALLOWED_MOVES, AttemptOutcome, Intent, RunState
+from arena_ray.model.states import (
+    ALLOWED_MOVES,
+    AttemptOutcome,
+    ExecutionState,
+    ExploitCause,
+    ExploitOutcome,
+    Intent,
+    RunState,
+)
 from arena_ray.telemetry.archive import encode_event
 
 ERRORS = {
@@ -48,9 +57,10 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """Return the default of each key as the page spells it."""
     found: dict[str, str] = {}
     for name, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found |= keys_of(kind, f"{prefix}{name}.")
+        kinds = [kind for kind in (info.annotation, *get_args(info.annotation)) if isinstance(kind, type)]
+        section = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+        if section is not None:
+            found |= keys_of(section, f"{prefix}{name}.")
         elif info.is_required():
             found[prefix + name] = "needed"
         else:
@@ -59,8 +69,16 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
 
 
 def test_keys_of_the_experiment_file() -> None:
-    told = {code(key): default for key, _, default, _ in table(page("reference/experiment-file.md").text)}
+    head = page("reference/experiment-file.md").text.partition("\n## ")[0]
+    told = {code(key): default for key, _, default, _ in table(head)}
     assert told == keys_of(ExperimentSpec)
+
+
+def test_kinds_of_dimensions_of_a_search_space() -> None:
+    told = table(page("reference/experiment-file.md").section("Search spaces").partition("###")[0])
+    assert [code(row[0]) for row in told] == list(KINDS)
+    for kind, written, _ in told:
+        assert code(written).startswith(f"{{{code(kind)}: [")
 
 
 def test_errors_and_what_they_are() -> None:
@@ -96,6 +114,17 @@ def test_states_moves_intents_and_outcomes() -> None:
     assert moves == {state.value: set(targets) for state, targets in ALLOWED_MOVES.items()}
     assert {code(row[0]) for row in table(states.section("Intents"))} == set(Intent)
     assert {code(row[0]) for row in table(states.section("Outcomes of an attempt"))} == set(AttemptOutcome)
+
+
+def test_states_of_executions_and_what_becomes_of_exploits() -> None:
+    from arena_ray.registry import exploits
+
+    states = page("reference/states.md")
+    assert [code(row[0]) for row in table(states.section("Executions"))] == list(ExecutionState)
+    outcomes, _, causes = states.section("Exploits").partition("\n| cause ")
+    moves = {code(start): set(codes(targets)) for start, _, targets in table(outcomes)}
+    assert moves == {outcome: exploits.ALLOWED_MOVES[outcome] for outcome in ExploitOutcome}
+    assert {code(row[0]) for row in table(f"| cause {causes}")} == set(ExploitCause)
 
 
 def test_archived_events_and_their_keys() -> None:

@@ -97,7 +97,13 @@ def test_shipped_runners_enter_by_the_public_door() -> None:
         assert used <= allowed, f"{path.relative_to(ROOT)} imports {used - allowed}"
 
 
-@pytest.mark.parametrize("room", ["cli", "model", "registry", "runner", "telemetry", "orchestrator.client"])
+def test_shipped_plugins_enter_by_the_public_door() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        used = {room_of(module) for module in imports_of(path)} - {None}
+        assert used <= {"plugin", "model"}, f"{path.relative_to(ROOT)} imports {used - {'plugin', 'model'}}"
+
+
+@pytest.mark.parametrize("room", ["cli", "model", "plugin", "registry", "runner", "telemetry", "orchestrator.client"])
 def test_it_can_be_imported_without_ray_and_torch(room: str) -> None:
     code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch') if m in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

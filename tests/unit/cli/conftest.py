@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import uvicorn
 from click.testing import CliRunner, Result
+from unit.cli.played import PlayedOrchestrator, progress
 
 from arena_ray.cli.app import arena as arena_command
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.model.states import AttemptOutcome, RunState
 from arena_ray.orchestrator.api import Cluster, GatewayAddress, Node, write_gateway
 from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.registry.store import Store
-from arena_ray.runner.preflight import Submission
 
 REPOSITORY = Path(__file__).parents[3]
 TOKEN = "s3cret-token"
@@ -36,6 +36,12 @@ runner: cleanrl
 script: ppo
 env_id: CartPole-v1
 flags: {total_timesteps: 1000}
+"""
+
+PLUGIN = """\
+plugin:
+  name: pbt
+  settings: {population: 2, perturbation_interval: 512, param_space: {learning_rate: {loguniform: [1e-4, 1e-2]}}}
 """
 
 Arena = Callable[..., Result]
@@ -103,82 +109,6 @@ def add_run(store: Store) -> AddRun:
     return add
 
 
-def progress(store: Store, run_id: str, *, step: int, mean_return: float) -> Intent:
-    run = store.require_run(run_id)
-    return store.record_progress(
-        run_id,
-        attempt=run.attempt,
-        boundary=step,
-        global_step=step,
-        episodic_return=mean_return,
-        steps_per_second=100.0,
-    )
-
-
-class PlayedOrchestrator:
-    """Does what the gateway asks for, on a real registry. Its trainings count steps until ``last_step``."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._threads: list[threading.Thread] = []
-        self._is_over = threading.Event()
-        self.last_step = 1000
-        self.outcome = RunState.COMPLETED
-        self.requests: list[str] = []
-
-    def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        self.requests.append(method)
-        return getattr(self, method)(*args, **kwargs)
-
-    def start_run(self, submission: Submission, *, force_new: bool, request_id: str | None) -> tuple[Run, bool]:
-        assert request_id
-        spec, bundle = submission.spec, submission.bundle.digest()
-        run, created = self._store.submit(
-            spec, flags=submission.flags, script=spec.script, bundle=bundle, force_new=force_new
-        )
-        if created:
-            self._play(run)
-        return run, created
-
-    def stop(self, key: str, *, now: bool) -> tuple[Run, str | None]:
-        run = self._store.require_run(key)
-        if run.state in (RunState.QUEUED, RunState.PAUSED):
-            return self._store.move_run(run.run_id, RunState.STOPPED, reason="stopped by the user"), None
-        run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
-        return run, "steps 10 to 20" if now else None
-
-    def pause(self, key: str) -> Run:
-        return self._store.request(self._store.require_run(key).run_id, Intent.PAUSE)
-
-    def resume(self, key: str) -> Run:
-        run = self._store.move_run(self._store.require_run(key).run_id, RunState.QUEUED)
-        self._play(run)
-        return run
-
-    def _play(self, run: Run) -> None:
-        thread = threading.Thread(target=self._train, args=(run.run_id, run.global_step))
-        thread.start()
-        self._threads.append(thread)
-
-    def _train(self, run_id: str, step: int) -> None:
-        attempt = self._store.begin_attempt(run_id, node="node-a", resumed_from=None).number
-        target = self.outcome
-        while step < self.last_step:
-            step += 100
-            intent = progress(self._store, run_id, step=step, mean_return=20.0)
-            if self._is_over.wait(0.02) or intent is not Intent.NONE:
-                target = RunState.PAUSED if intent is Intent.PAUSE else RunState.STOPPED
-                break
-        reason = f"played {target.value}"
-        self._store.end_attempt(run_id, attempt=attempt, outcome=AttemptOutcome(target), reason=reason)
-        self._store.move_run(run_id, target, attempt=attempt, reason=reason)
-
-    def close(self) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
-
-
 @pytest.fixture
 def orchestrator(store: Store) -> Iterator[PlayedOrchestrator]:
     orchestrator = PlayedOrchestrator(store)
@@ -228,4 +158,12 @@ def gateway(workspace: Workspace, orchestrator: PlayedOrchestrator) -> Iterator[
 def spec_file(workspace: Workspace) -> Path:
     path = workspace.home / "demo.yaml"
     path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture
+def plugin_file(spec_file: Path) -> Path:
+    """An experiment file that names a plugin."""
+    path = spec_file.with_name("race.yaml")
+    path.write_text(SPEC.replace("experiment: demo", "experiment: race") + PLUGIN)
     return path

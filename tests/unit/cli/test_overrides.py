@@ -19,6 +19,12 @@ env_id: CartPole-v1
 hyperparameters: {learning_rate: 1.0e-3}
 flags:
   total_timesteps: 1000
+plugin:
+  name: pbt
+  settings:
+    population: 4
+    param_space:
+      learning_rate: {uniform: [0, 1]}
 """
 
 
@@ -39,6 +45,20 @@ def spec_with(*assignments: str, seed: int | None = None) -> ExperimentSpec:
         ("flags.note=a=b", lambda spec: spec.flags["note"] == "a=b"),
         ("flags.wandb_entity=null", lambda spec: spec.flags["wandb_entity"] is None),
         ("config.model.depth=3", lambda spec: spec.config == {"model": {"depth": 3}}),
+        ("plugin.settings.population=8", lambda spec: spec.plugin.settings["population"] == 8),
+        ("plugin.name=hyperparameter_sweeper", lambda spec: spec.plugin.name == "hyperparameter_sweeper"),
+        (
+            "plugin.settings.param_space.learning_rate={loguniform: [1e-5, 1e-2]}",
+            lambda spec: spec.plugin.settings["param_space"]["learning_rate"] == {"loguniform": [1e-5, 1e-2]},
+        ),
+        (
+            "plugin.settings.param_space.learning_rate.uniform=[0.1, 0.2]",
+            lambda spec: spec.plugin.settings["param_space"] == {"learning_rate": {"uniform": [0.1, 0.2]}},
+        ),
+        (
+            "plugin.settings.param_space.gamma.choice=[0.9, 0.99]",
+            lambda spec: spec.plugin.settings["param_space"].keys() == {"learning_rate", "gamma"},
+        ),
     ],
 )
 def test_an_assignment_changes_what_it_names(assignment: str, read: Any) -> None:
@@ -63,6 +83,9 @@ def test_the_seed_option_counts_more_than_the_file_and_set() -> None:
         ("seed.x=3", "'seed' is not a section"),
         ("resources.gpus=1", "--set resources.gpus: 'resources.gpus' is not a key here; did you mean 'gpu'"),
         ("seed=-1", "--set seed: 'seed'"),
+        ("plugin.setings.x=1", "--set plugin.setings.x: 'plugin.setings' is not a key here; did you mean 'settings'?"),
+        ("plugin.settings.population.x=1", "'population' is not a section"),
+        ("plugin=pbt", "--set plugin: 'plugin' is a section of keys, such as plugin.name: …"),
         ("flags.x=[1", "--set flags.x:1: not valid YAML"),
     ],
 )
@@ -80,6 +103,12 @@ def test_a_mistake_in_the_file_still_names_its_line() -> None:
     document = parse_located(TEXT.replace("script:", "skript:"), source="demo.yaml")
     with pytest.raises(SpecError, match=r"demo\.yaml:3: 'skript' is not a key here"):
         parse_spec(override(document, ["seed=3"]))
+
+
+def test_a_plugin_of_which_only_settings_are_given_has_no_name() -> None:
+    document = parse_located(TEXT.partition("plugin:")[0], source="demo.yaml")
+    with pytest.raises(SpecError, match=r"--set plugin\.settings\.population: 'plugin\.name' is missing"):
+        parse_spec(override(document, ["plugin.settings.population=8"]))
 
 
 def test_the_document_that_was_read_is_left_as_it_was() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from unit.cli.played import MANY, is_running, wait_for
 
 from arena_ray.cli.run import pause_and_wait
 from arena_ray.model.paths import Workspace
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 
 ArenaProcess = Callable[..., "subprocess.Popen[str]"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-MANY = 1_000_000
-
-
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_running(store: Store) -> Callable[[], bool]:
-    return lambda: any(run.state is RunState.RUNNING for run in store.list_runs())
 
 
 def test_a_run_is_watched_to_its_end_and_summed_up(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from unit.cli.played import MANY, wait_for
 
-from arena_ray.model.states import Intent, RunState
+from arena_ray.model.states import ExecutionState, Intent, RunState
 from arena_ray.orchestrator.api import GatewayAddress
 from arena_ray.registry.store import Store
 
@@ -90,3 +92,39 @@ def test_an_experiment_without_a_run_to_move_is_an_error(
     result = arena("resume", "demo")
     assert result.exit_code == 1
     assert "no run of experiment demo" in result.stderr
+
+
+def test_an_experiment_moves_as_a_whole_while_its_plugin_is_at_work(
+    arena: Arena, plugin_file: Path, gateway: GatewayAddress, store: Store, orchestrator: PlayedOrchestrator
+) -> None:
+    orchestrator.last_step = MANY
+    arena("run", plugin_file, "--detach")
+    names = [run.name for run in store.list_runs()]
+    wait_for(lambda: all(run.state is RunState.RUNNING for run in store.list_runs()))
+    orchestrator.requests.clear()
+    lines = arena("pause", "race").stdout.splitlines()
+    assert lines[0] == "pbt on race: paused"
+    assert {line.partition(":")[0] for line in lines[1:]} == set(names)
+    wait_for(lambda: all(run.state is RunState.PAUSED for run in store.list_runs()))
+    assert arena("resume", "race").stdout.splitlines()[0] == "pbt on race: running"
+    stopped = json.loads(arena("stop", "race", "--json").stdout)
+    assert [(run["name"], run["lost"]) for run in stopped] == [(name, None) for name in names]
+    assert [each for each in orchestrator.requests if "." in each] == [
+        "experiments.pause",
+        "experiments.resume",
+        "experiments.stop",
+    ]
+    assert store.list_executions()[0].state is ExecutionState.STOPPED
+
+
+def test_a_run_of_a_plugin_can_be_moved_alone_and_not_twice_with_its_experiment(
+    arena: Arena, plugin_file: Path, gateway: GatewayAddress, store: Store, orchestrator: PlayedOrchestrator
+) -> None:
+    orchestrator.last_step = MANY
+    arena("run", plugin_file, "--detach")
+    first, _ = store.list_runs()
+    wait_for(lambda: store.require_run(first.run_id).state is RunState.RUNNING)
+    orchestrator.requests.clear()
+    assert len(json.loads(arena("stop", first.run_id, "--json").stdout)) == 1
+    assert len(json.loads(arena("stop", "race", first.run_id, "--json").stdout)) == 2
+    assert orchestrator.requests == ["stop", "experiments.stop"]

@@ -47,6 +47,12 @@ def test_numbers_are_read_as_people_write_them(text: str, value: Any) -> None:
         ("seed: -1\n", "file.yaml:5: 'seed'"),
         ("seed: one\n", "file.yaml:5: 'seed'"),
         ("hyperparameters: {x: {y: 1}}\n", "file.yaml:5: 'hyperparameters.x'"),
+        ("plugin:\n  nmae: pbt\n", "file.yaml:6: 'plugin.nmae' is not a key here; did you mean 'name'?"),
+        ("plugin:\n  settings: {}\n", "file.yaml:5: 'plugin.name' is missing"),
+        ("plugin: {name: pbt,\n  settings: 3}\n", "file.yaml:6: 'plugin.settings'"),
+        ("plugin:\n  name: a b\n", "file.yaml:6: 'plugin.name'"),
+        ("plugin: pbt\n", "file.yaml:5: 'plugin' is a section of keys, such as plugin.name: … (got 'pbt')"),
+        ("resources: 3\n", "file.yaml:5: 'resources' is a section of keys, such as resources.cpu: … (got 3)"),
         ("seed: 1\nseed: 2\n", "file.yaml:6: 'seed' is given twice, first on line 5"),
         ("flags: [1\n", "file.yaml:6: not valid YAML"),
     ],
@@ -85,6 +91,13 @@ def test_the_digest_is_of_the_configuration_and_not_of_seed_or_name() -> None:
     base = parse(MINIMAL)
     assert parse(MINIMAL.replace("experiment: x", "experiment: y") + "seed: 7\n").digest() == base.digest()
     assert parse(MINIMAL + "flags: {total_timesteps: 5}\n").digest() != base.digest()
+
+
+def test_a_plugin_is_named_with_its_settings_which_are_no_part_of_the_revision() -> None:
+    spec = parse(MINIMAL + "plugin:\n  name: pbt\n  settings:\n    param_space: {lr: {uniform: [0, 1]}}\n")
+    assert spec.plugin is not None
+    assert (spec.plugin.name, spec.plugin.settings) == ("pbt", {"param_space": {"lr": {"uniform": [0, 1]}}})
+    assert spec.digest() == parse(MINIMAL).digest()
 
 
 words = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")))

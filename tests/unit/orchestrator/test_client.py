@@ -166,7 +166,13 @@ def test_the_token_is_not_in_what_is_printed_of_an_address(address: GatewayAddre
         (lambda c: c.stop_run("a"), "POST", "/api/v1/runs/a/stop"),
         (lambda c: c.pause_run("a"), "POST", "/api/v1/runs/a/pause"),
         (lambda c: c.resume_run("a"), "POST", "/api/v1/runs/a/resume"),
-        (lambda c: c.start_run({"spec": {}}), "POST", "/api/v1/experiments"),
+        (lambda c: c.start({"spec": {}}), "POST", "/api/v1/experiments"),
+        (lambda c: c.executions("demo"), "GET", "/api/v1/experiments/demo/executions"),
+        (lambda c: c.lineage("demo"), "GET", "/api/v1/experiments/demo/lineage"),
+        (lambda c: c.lineage("demo", "x1"), "GET", "/api/v1/experiments/demo/lineage?execution=x1"),
+        (lambda c: c.stop_experiment("demo"), "POST", "/api/v1/experiments/demo/stop"),
+        (lambda c: c.pause_experiment("demo"), "POST", "/api/v1/experiments/demo/pause"),
+        (lambda c: c.resume_experiment("demo"), "POST", "/api/v1/experiments/demo/resume"),
     ],
 )
 def test_each_method_asks_its_route(
@@ -260,10 +266,10 @@ def test_a_restarted_gateway_is_found_at_its_new_address(gateway: Gateway, tmp_p
 
 
 def test_a_repeated_start_carries_the_same_request_id(gateway: Gateway, address: GatewayAddress) -> None:
-    gateway.answers = [(0, ""), (200, {"run": run_json(), "created": True})]
+    gateway.answers = [(0, ""), (200, {"run": run_json(), "execution": None, "created": True})]
     with ArenaClient(address, retry_s=10.0) as client:
-        assert client.start_run({"spec": {"seed": 1}}, force_new=True).created
-        client.start_run({"spec": {"seed": 1}})
+        assert client.start({"spec": {"seed": 1}}, force_new=True).created
+        client.start({"spec": {"seed": 1}})
     ids = [headers[REQUEST_ID_HEADER] for _, _, headers, _ in gateway.requests]
     assert ids[0] == ids[1] != ids[2]
     assert gateway.requests[0][3] == {"submission": {"spec": {"seed": 1}}, "force_new": True}
@@ -279,6 +285,14 @@ def test_a_move_that_may_have_arrived_is_not_repeated(gateway: Gateway, address:
 def test_stop_now_says_so_and_returns_what_is_lost(gateway: Gateway, client: ArenaClient) -> None:
     gateway.answers = [(200, {"run": run_json(intent="stop_now"), "lost": "steps 10 to 20"})]
     assert client.stop_run("x", now=True).lost == "steps 10 to 20"
+    assert gateway.requests[0][3] == {"now": True}
+
+
+def test_stopping_an_experiment_now_says_so_and_returns_all_of_it(gateway: Gateway, client: ArenaClient) -> None:
+    experiment = {"experiment_id": "e1", "name": "demo", "created_at": "2025-01-01T00:00:00Z"}
+    gateway.answers = [(200, {"experiment": experiment, "execution": None, "runs": [run_json()]})]
+    reply = client.stop_experiment("demo", now=True)
+    assert (reply.experiment.name, reply.execution, len(reply.runs)) == ("demo", None, 1)
     assert gateway.requests[0][3] == {"now": True}
 
 

@@ -19,7 +19,7 @@ SubmissionOf = Callable[..., Submission]
 
 @pytest.fixture
 def run(core: Orchestrator, submission_of: SubmissionOf) -> Run:
-    return core.start_run(submission_of(checkpoint={"keep_best": 1, "keep_latest": 2}))[0]
+    return core.start(submission_of(checkpoint={"keep_best": 1, "keep_latest": 2})).run
 
 
 def begin(core: Orchestrator, run: Run, token: str = "t") -> int:
@@ -46,30 +46,31 @@ def episode(boundary: int, value: float) -> EpisodeSummary:
 
 class TestSubmitting:
     def test_a_run_is_queued_and_its_experiment_gets_a_driver(self, core, drivers, submission_of) -> None:
-        run, created = core.start_run(submission_of())
-        assert (run.state, created) == (RunState.QUEUED, True)
+        started = core.start(submission_of())
+        run = started.run
+        assert (run.state, started.created) == (RunState.QUEUED, True)
         assert drivers.asked == [run.experiment_id]
         assert [todo.run_id for todo in core.runs_to_drive(run.experiment_id, driver="d")] == [run.run_id]
 
     def test_the_same_request_twice_makes_one_run(self, core, submission_of) -> None:
-        first, _ = core.start_run(submission_of(), force_new=True, request_id="r")
-        second, _ = core.start_run(submission_of(), force_new=True, request_id="r")
-        third, _ = core.start_run(submission_of(), force_new=True, request_id="other")
+        first = core.start(submission_of(), force_new=True, request_id="r")
+        second = core.start(submission_of(), force_new=True, request_id="r")
+        third = core.start(submission_of(), force_new=True, request_id="other")
         assert first == second
-        assert third.run_id != first.run_id
+        assert third.run.run_id != first.run.run_id
 
     def test_an_unfinished_run_goes_on(self, core, submission_of, run) -> None:
-        again, created = core.start_run(submission_of(checkpoint={"keep_best": 1, "keep_latest": 2}))
-        assert (again.run_id, created) == (run.run_id, False)
+        again = core.start(submission_of(checkpoint={"keep_best": 1, "keep_latest": 2}))
+        assert (again.run.run_id, again.created) == (run.run_id, False)
 
     def test_what_no_node_can_take_leaves_nothing_behind(self, core, submission_of) -> None:
         with pytest.raises(InfeasibleResources):
-            core.start_run(submission_of(resources={"gpu": 2}))
+            core.start(submission_of(resources={"gpu": 2}))
         assert core.runs_to_drive("x", driver="d") == []
 
     def test_an_unknown_environment_leaves_nothing_behind(self, core, workspace, submission_of) -> None:
         with pytest.raises(UnknownEnvironment, match="CartPole-v1"):
-            core.start_run(submission_of(env_id="CartPoel-v1"))
+            core.start(submission_of(env_id="CartPoel-v1"))
         assert not workspace.bundles.exists()
 
     def test_the_script_of_a_revision_stays_as_it_was(self, core, submission_of, run) -> None:

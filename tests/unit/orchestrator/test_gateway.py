@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from operator import attrgetter
+
 import httpx
 import pytest
 
@@ -15,7 +17,7 @@ NODE = Node(node_id="n", address="a", is_alive=True, is_head=True, cpu=2, gpu=0,
 def http(core, workspace):
     reader = RegistryReader(workspace)
     app = create_app(
-        lambda method, *args, **kwargs: getattr(core, method)(*args, **kwargs),
+        lambda method, *args, **kwargs: attrgetter(method)(core)(*args, **kwargs),
         reader=reader,
         token="secret",
         home=str(workspace.home),
@@ -55,6 +57,46 @@ def test_steering_answers_with_the_run(http, run) -> None:
     assert http.post(f"/runs/{run['run_id']}/stop", json={"now": False}).json()["run"]["state"] == "stopped"
 
 
+@pytest.fixture
+def execution(http, submission_of):
+    space = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
+    plugin = {"name": "pbt", "settings": {"perturbation_interval": 512, "param_space": space}}
+    reply = http.post("/experiments", json={"submission": submission_of(plugin=plugin).model_dump(mode="json")}).json()
+    assert reply["run"] is None
+    assert reply["created"] is True
+    return reply["execution"]
+
+
+def test_a_submission_with_a_plugin_begins_its_execution(http, execution) -> None:
+    assert (execution["plugin"], execution["state"], execution["experiment"]) == ("pbt", "running", "x")
+    assert http.get("/experiments/x/executions").json() == [execution]
+    lineage = {"experiment": "x", "execution": execution, "runs": [], "milestones": [], "exploits": []}
+    assert http.get("/experiments/x/lineage").json() == lineage
+    assert http.get("/experiments/x/lineage", params={"execution": execution["execution_id"]}).json() == lineage
+    assert http.get("/experiments/x/lineage", params={"execution": "none"}).status_code == 404
+
+
+def test_an_experiment_is_steered_as_a_whole(http, run, execution) -> None:
+    replies = [http.post(f"/experiments/x/{move}", json={"now": False}).json() for move in ("pause", "resume", "stop")]
+    assert [reply["execution"]["state"] for reply in replies] == ["paused", "running", "stopped"]
+    assert [[each["state"] for each in reply["runs"]] for reply in replies] == [["paused"], ["queued"], ["stopped"]]
+    assert {reply["experiment"]["name"] for reply in replies} == {"x"}
+    assert http.post("/experiments/nobody/stop", json={"now": False}).status_code == 404
+
+
+def test_an_experiment_without_a_plugin_has_no_execution(http, run) -> None:
+    assert http.get("/experiments/x/executions").json() == []
+    lineage = http.get("/experiments/x/lineage").json()
+    assert (lineage["execution"], lineage["runs"]) == (None, [run])
+    assert http.post("/experiments/x/pause").json()["execution"] is None
+
+
+def test_the_plugins_are_described(http) -> None:
+    described = {each["name"]: each for each in http.get("/plugins").json()}
+    assert described["pbt"]["problem"] is None
+    assert "population" in {setting["name"] for setting in described["pbt"]["settings"]}
+
+
 def test_errors_carry_their_class_and_status(http, run, submission_of) -> None:
     unknown = http.get("/runs/nobody")
     assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "NotFound")
@@ -80,4 +122,5 @@ def test_a_log_that_is_still_empty_is_an_empty_page(http, run) -> None:
 def test_the_api_describes_itself(http) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
-    assert {"start_run", "stop_run", "stream_log", "pause_run", "resume_run"} <= operations
+    assert {"start", "stop_run", "stream_log", "pause_run", "resume_run"} <= operations
+    assert {"stop_experiment", "pause_experiment", "resume_experiment"} <= operations

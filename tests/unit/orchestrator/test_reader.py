@@ -91,7 +91,7 @@ def address_of(url: str, *, pid: int | None = None, home: str = "/nowhere") -> G
 def test_a_workspace_without_a_registry_is_empty_and_stays_so(reader: RegistryReader, workspace: Workspace) -> None:
     assert reader.experiments() == []
     assert reader.runs() == []
-    for ask in (reader.run, reader.experiment, reader.revision, reader.metrics):
+    for ask in (reader.run, reader.experiment, reader.revision, reader.metrics, reader.executions, reader.lineage):
         with pytest.raises(NotFound):
             ask("x")
     assert list(workspace.home.iterdir()) == []
@@ -120,6 +120,26 @@ def test_what_the_registry_has_is_what_is_read(reader: RegistryReader, run: Run)
 def test_an_unknown_experiment_is_an_error_that_names_the_nearest(reader: RegistryReader, run: Run) -> None:
     with pytest.raises(NotFound, match="did you mean 'demo'"):
         reader.experiment("dema")
+
+
+def test_the_lineage_is_that_of_the_newest_execution_unless_another_one_is_named(
+    reader: RegistryReader, run: Run, workspace: Workspace
+) -> None:
+    assert reader.executions("demo") == []
+    assert reader.lineage("demo").execution is None
+    spec = ExperimentSpec(experiment="demo", runner="cleanrl", script="ppo", env_id="CartPole-v1")
+    told = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
+    with Store.open(workspace.registry_url) as store:
+        first, second = [
+            store.begin_execution(spec, plugin="pbt", settings={}, digest=digest, **told)[0] for digest in ("1", "2")
+        ]
+        member, _ = store.submit(spec, execution_id=first.execution_id, member=0, **told)
+    assert reader.executions("demo") == [second, first]
+    assert reader.lineage("demo").execution == second
+    lineage = reader.lineage("demo", first.execution_id)
+    assert (lineage.execution, lineage.runs, lineage.exploits) == (first, [member], [])
+    with pytest.raises(NotFound, match="no execution 'x'"):
+        reader.lineage("demo", "x")
 
 
 def test_reading_never_writes(reader: RegistryReader, run: Run, workspace: Workspace) -> None:

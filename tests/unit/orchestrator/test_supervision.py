@@ -29,7 +29,7 @@ def start(core: Orchestrator) -> Callable[..., Run]:
     def make(script: str = "counter.py", **flags: Any) -> Run:
         keys = {"experiment": "x", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
         spec = ExperimentSpec.model_validate(keys | {"flags": flags, "checkpoint": {"every_s": 0.2}})
-        return core.start_run(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True)[0]
+        return core.start(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True).run
 
     return make
 

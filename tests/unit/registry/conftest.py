@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import arena_ray
-from arena_ray.model.records import Checkpoint, Run
+from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
 from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.states import ExploitCause
 from arena_ray.registry.store import Store
 
 
@@ -41,11 +42,26 @@ class Bench:
     def submit(self, *, bundle: str = "bundle-1", force_new: bool = True, **spec: Any) -> Run:
         return self.submit_told(bundle=bundle, force_new=force_new, **spec)[0]
 
-    def submit_told(self, *, bundle: str = "bundle-1", force_new: bool = False, **spec: Any) -> tuple[Run, bool]:
+    def submit_told(
+        self,
+        *,
+        bundle: str = "bundle-1",
+        force_new: bool = False,
+        execution_id: str | None = None,
+        member: int | None = None,
+        **spec: Any,
+    ) -> tuple[Run, bool]:
         fields = {"experiment": "first", "runner": "cleanrl", "script": "ppo", "env_id": "CartPole-v1"} | spec
         made = ExperimentSpec(**fields)
-        flags = made.flags | made.hyperparameters
-        return self.store.submit(made, flags=flags, script=made.script, bundle=bundle, force_new=force_new)
+        return self.store.submit(
+            made,
+            flags=made.flags | made.hyperparameters,
+            script=made.script,
+            bundle=bundle,
+            force_new=force_new,
+            execution_id=execution_id,
+            member=member,
+        )
 
     def begin(self, run: Run, *, node: str = "node-a", resumed_from: str | None = None) -> int:
         return self.store.begin_attempt(run.run_id, node=node, resumed_from=resumed_from).number
@@ -67,6 +83,63 @@ class Bench:
         } | fields
         return self.store.add_checkpoint(run.run_id, attempt=attempt, boundary=boundary, **known)
 
+    def execute(self, *, digest: str = "digest-1", force_new: bool = False, **spec: Any) -> tuple[Execution, bool]:
+        fields = {"experiment": "first", "runner": "cleanrl", "script": "ppo", "env_id": "CartPole-v1"} | spec
+        return self.store.begin_execution(
+            ExperimentSpec(**fields),
+            plugin="pbt",
+            settings={"population": 2},
+            digest=digest,
+            flags={"total_timesteps": 1000},
+            script="ppo",
+            bundle="bundle-1",
+            force_new=force_new,
+        )
+
+    def population(self, size: int = 2) -> list[Run]:
+        """Runs of one execution, each in its first attempt."""
+        execution, _ = self.execute()
+        seat = {"execution_id": execution.execution_id, "hyperparameters": {"learning_rate": 0.001, "gamma": 0.9}}
+        members = [self.submit_told(member=member, **seat)[0] for member in range(size)]
+        for member in members:
+            self.begin(member)
+        return members
+
+    def milestone(self, run: Run, *, number: int = 1, attempt: int = 1, score: float = 1.0, **fields: Any) -> Milestone:
+        """The run holds at a milestone, with a checkpoint of its generation."""
+        generation = self.store.require_run(run.run_id).generation
+        checkpoint = self.checkpoint(run, attempt=attempt, boundary=number * 10, generation=generation)
+        known: dict[str, Any] = {
+            "boundary": checkpoint.boundary,
+            "global_step": checkpoint.global_step,
+            "checkpoint_id": checkpoint.checkpoint_id,
+        } | fields
+        return self.store.add_milestone(run.run_id, attempt=attempt, number=number, score=score, **known)
+
+    def exploit(self, clone: Milestone, donor: Milestone, *, generation: int = 1, **fields: Any) -> Exploit:
+        """What a driver decides: the clone takes over the donor. It is not recorded yet."""
+        run = self.store.require_run(clone.run_id)
+        known: dict[str, Any] = {
+            "execution_id": run.execution_id,
+            "run_id": clone.run_id,
+            "generation": generation,
+            "milestone": clone.number,
+            "boundary": clone.boundary,
+            "global_step": clone.global_step,
+            "score": clone.score,
+            "donor_run_id": donor.run_id,
+            "donor_generation": donor.generation,
+            "donor_milestone": donor.number,
+            "donor_checkpoint_id": donor.checkpoint_id,
+            "donor_digest": "digest",
+            "donor_score": donor.score,
+            "hyperparameters_before": run.hyperparameters,
+            "hyperparameters": {"learning_rate": 0.001 * (generation + 1)},
+            "cause": ExploitCause.QUANTILE,
+            "created_at": self.clock(),
+        }
+        return Exploit(**(known | fields))
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the file itself, past the store."""
         connection = sqlite3.connect(self.path)
@@ -76,9 +149,19 @@ class Bench:
             connection.close()
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a registry that holds nothing: to copy it is faster than to migrate each test's."""
+    path = tmp_path_factory.mktemp("empty") / "registry.sqlite3"
+    Store.open(f"sqlite:///{path}").close()
+    return path.read_bytes()
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, empty_registry: bytes) -> Iterator[Bench]:
     path, clock = tmp_path / "var" / "training" / "registry.sqlite3", HandClock()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(empty_registry)
     with Store.open(f"sqlite:///{path}", clock=clock) as store:
         yield Bench(store, path, clock)
 

@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 
 from arena_ray.model.errors import NotFound, RegistryError
+from arena_ray.model.states import ExecutionState, ExploitOutcome, RunState
 
 
 def test_a_checkpoint_comes_back_as_it_was_told(bench: Any) -> None:
     run = bench.submit()
     bench.begin(run)
     bench.clock.advance(3)
-    added = bench.checkpoint(run, boundary=4, size_bytes=2**40, episodic_return=195.5, is_final=True)
+    added = bench.checkpoint(run, boundary=4, size_bytes=2**40, episodic_return=195.5, is_final=True, generation=3)
 
     assert bench.store.get_checkpoint(added.checkpoint_id) == added
     assert (added.run_id, added.attempt, added.boundary, added.global_step) == (run.run_id, 1, 4, 512)
     assert (added.digest, added.policy_digest, added.metrics_digest) == ("digest-4", "policy-4", "metrics-4")
     assert (added.size_bytes, added.episodic_return, added.is_final) == (2**40, 195.5, True)
+    assert (added.generation, bench.checkpoint(run, boundary=5).generation) == (3, 0)
     assert added.created_at == bench.clock()
 
 
@@ -67,3 +69,60 @@ def test_a_checkpoint_belongs_to_an_attempt_that_was_begun(bench: Any) -> None:
 
     with pytest.raises(RegistryError, match="FOREIGN KEY"):
         bench.checkpoint(run, attempt=0)
+
+
+def test_the_newest_four_milestones_are_held_until_the_execution_ends(bench: Any) -> None:
+    run, other = bench.population()
+    bench.milestone(other)
+    ids = [bench.milestone(run, number=number).checkpoint_id for number in range(1, 7)]
+    bench.checkpoint(run, boundary=99)
+
+    assert bench.store.held_checkpoints(run.run_id) == set(ids[-4:])
+    bench.store.move_execution(run.execution_id, ExecutionState.PAUSED)
+    assert bench.store.held_checkpoints(run.run_id) == set(ids[-4:])
+    bench.store.move_execution(run.execution_id, ExecutionState.STOPPED)
+    assert bench.store.held_checkpoints(run.run_id) == set()
+
+
+@pytest.fixture
+def cloning(bench: Any) -> Any:
+    """A clone that is to take over a donor's checkpoint, which nothing but this holds any longer."""
+    donor, clone = bench.population()
+    exploit = bench.store.commit_exploit(bench.exploit(bench.milestone(clone), bench.milestone(donor, score=9.0)))
+    bench.store.move_execution(donor.execution_id, ExecutionState.COMPLETED)
+    return donor, clone, exploit.donor_checkpoint_id
+
+
+def test_a_donors_checkpoint_is_held_until_two_of_the_clone_have_taken_it_over(bench: Any, cloning: Any) -> None:
+    donor, clone, donated = cloning
+    held = bench.store.held_checkpoints
+
+    assert held(donor.run_id) == {donated}
+    assert held(clone.run_id) == set()
+    bench.store.settle_exploit(clone.run_id, attempt=1, generation=1, outcome=ExploitOutcome.APPLIED)
+    assert held(donor.run_id) == {donated}
+    taken = bench.checkpoint(clone, boundary=20, generation=1)
+    assert held(donor.run_id) == {donated}
+    bench.checkpoint(clone, boundary=30, generation=1)
+    assert held(donor.run_id) == set()
+    bench.store.remove_checkpoint(taken.checkpoint_id, reason="retention")
+    assert held(donor.run_id) == {donated}
+
+
+@pytest.mark.parametrize("outcome", [ExploitOutcome.FAILED, ExploitOutcome.ABANDONED])
+def test_a_donors_checkpoint_is_let_go_when_the_exploit_came_to_nothing(
+    bench: Any, cloning: Any, outcome: ExploitOutcome
+) -> None:
+    donor, clone, _ = cloning
+    bench.store.settle_exploit(clone.run_id, attempt=1, generation=1, outcome=outcome)
+
+    assert bench.store.held_checkpoints(donor.run_id) == set()
+
+
+def test_a_donors_checkpoint_is_let_go_when_the_clone_has_ended(bench: Any, cloning: Any) -> None:
+    donor, clone, donated = cloning
+
+    bench.store.move_run(clone.run_id, RunState.PAUSED)
+    assert bench.store.held_checkpoints(donor.run_id) == {donated}
+    bench.store.move_run(clone.run_id, RunState.STOPPED)
+    assert bench.store.held_checkpoints(donor.run_id) == set()

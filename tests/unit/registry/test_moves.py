@@ -230,6 +230,14 @@ def test_the_strongest_wish_stays_until_it_is_withdrawn(bench: Any) -> None:
     assert in_force == [Intent.PAUSE, stop, stop, now, now, Intent.NONE, Intent.PAUSE]
 
 
+def test_a_wish_may_bring_its_reason_and_the_first_one_stays(bench: Any) -> None:
+    run_id = bench.submit().run_id
+
+    assert bench.store.request(run_id, Intent.PAUSE).reason is None
+    for intent, reason in ((Intent.STOP, "first"), (Intent.STOP, "again"), (Intent.PAUSE, "weaker")):
+        assert bench.store.request(run_id, intent, reason=reason).reason == "first"
+
+
 def test_a_paused_run_can_be_asked_to_stop_but_not_to_pause(bench: Any) -> None:
     run = bench.submit()
     bench.store.move_run(run.run_id, RunState.PAUSED)
@@ -282,3 +290,10 @@ def test_a_streak_counts_losses_without_progress(bench: Any) -> None:
     assert _attempts(bench, (lost, "c1"), (paused, "c1"), (lost, "c1"), (lost, "c1")) == 2
     assert _attempts(bench, (lost, "c1"), (paused, "c1")) == 0
     assert _attempts(bench, (lost, "c1"), (lost, "c1"), (None, "c1")) == 2
+
+
+def test_a_streak_passes_over_attempts_that_gave_way_to_another_run(bench: Any) -> None:
+    lost, preempted = AttemptOutcome.LOST, AttemptOutcome.PREEMPTED
+
+    assert _attempts(bench, (lost, "c1"), (preempted, "c1"), (lost, "c1"), (preempted, "c1")) == 2
+    assert _attempts(bench, (lost, "c1"), (preempted, "c1"), (lost, "c2")) == 1

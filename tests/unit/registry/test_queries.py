@@ -76,3 +76,12 @@ def test_runs_are_listed_by_experiment_and_by_state(bench: Any) -> None:
     assert bench.store.list_runs(states={RunState.STOPPED, RunState.FAILED}) == [stopped]
     assert bench.store.list_runs(experiment="first", states=[RunState.QUEUED]) == [queued]
     assert bench.store.list_runs(states=[]) == []
+
+
+def test_runs_are_listed_by_execution(bench: Any) -> None:
+    members, alone = bench.population(), bench.submit()
+    members = [bench.store.require_run(member.run_id) for member in members]
+
+    assert bench.store.list_runs(execution_id=members[0].execution_id) == members
+    assert bench.store.list_runs(execution_id="nothing") == []
+    assert bench.store.list_runs(experiment="first") == [*members, alone]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from arena_ray.model.errors import RegistryError, SpecError
+from arena_ray.model.errors import IllegalTransition, NotFound, RegistryError, SpecError
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.model.states import Intent, RunState
+from arena_ray.model.states import ExecutionState, Intent, RunState
 from arena_ray.registry.store import Store
 
 
@@ -167,3 +167,56 @@ def test_an_experiments_name_goes_before_anothers_id(bench: Any) -> None:
     bench.submit(experiment=first_id)
 
     assert bench.store.get_experiment(first_id).name == first_id
+
+
+def test_a_run_begins_with_the_hyperparameters_of_its_revision(bench: Any) -> None:
+    run = bench.submit(hyperparameters={"learning_rate": 1e-3, "layers": [64, 64]}, flags={"total_timesteps": 1000})
+
+    assert run.hyperparameters == {"learning_rate": 1e-3, "layers": [64, 64]}
+    assert (run.generation, run.execution_id, run.member) == (0, None, None)
+
+
+def test_each_member_of_an_execution_has_one_run_whatever_it_is_to_train(bench: Any) -> None:
+    execution, _ = bench.execute()
+    seat = {"execution_id": execution.execution_id}
+    first, is_new = bench.submit_told(member=0, **seat)
+    second, is_second_new = bench.submit_told(member=1, **seat)
+    bench.store.move_run(first.run_id, RunState.STOPPED)
+    again, is_again_new = bench.submit_told(member=0, hyperparameters={"gamma": 0.9}, force_new=True, **seat)
+
+    assert (is_new, is_second_new, is_again_new) == (True, True, False)
+    assert (first.member, second.member, again.run_id) == (0, 1, first.run_id)
+    assert first.execution_id == second.execution_id == execution.execution_id
+    assert [run.run_id for run in bench.store.list_runs()] == [first.run_id, second.run_id]
+    assert len(bench.store.list_revisions(first.experiment_id)) == 1
+
+
+def test_a_run_of_an_execution_does_not_answer_for_one_without(bench: Any) -> None:
+    execution, _ = bench.execute()
+    member, _ = bench.submit_told(execution_id=execution.execution_id, member=0)
+    alone, is_new = bench.submit_told()
+
+    assert is_new
+    assert alone.revision_id == member.revision_id
+    assert bench.submit_told() == (alone, False)
+
+
+def test_an_execution_that_has_ended_keeps_its_runs_and_takes_no_more(bench: Any) -> None:
+    execution, _ = bench.execute()
+    seat = {"execution_id": execution.execution_id}
+    bench.store.move_execution(execution.execution_id, ExecutionState.PAUSED)
+    run, _ = bench.submit_told(member=0, **seat)
+    bench.store.move_execution(execution.execution_id, ExecutionState.STOPPED)
+
+    assert bench.submit_told(member=0, **seat) == (run, False)
+    with pytest.raises(IllegalTransition, match="is stopped and takes no more runs"):
+        bench.submit_told(member=1, hyperparameters={"gamma": 0.9}, **seat)
+    assert len(bench.store.list_revisions(run.experiment_id)) == 1
+
+
+def test_a_member_belongs_to_an_execution_that_exists(bench: Any) -> None:
+    with pytest.raises(NotFound, match="no execution 'nothing'"):
+        bench.submit_told(execution_id="nothing", member=0)
+    with pytest.raises(ValueError, match="together"):
+        bench.submit_told(member=0)
+    assert bench.store.list_experiments() == []

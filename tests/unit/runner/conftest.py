@@ -11,7 +11,8 @@ from arena_ray.model.events import Batch, Event
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import Intent
-from arena_ray.runner.session import End, Launch, Session
+from arena_ray.runner.attempt import End, Launch
+from arena_ray.runner.session import Session
 from arena_ray.testing import echo_trainer
 from arena_runners.cleanrl import CleanRLRunner
 

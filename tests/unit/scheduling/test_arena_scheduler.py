@@ -28,7 +28,7 @@ class Controller:
 
 @pytest.fixture
 def scheduler() -> ArenaScheduler:
-    return ArenaScheduler(FIFOScheduler())
+    return ArenaScheduler()
 
 
 def test_a_run_that_was_paused_is_taken_off_its_actor_without_a_checkpoint_of_tune_s(scheduler) -> None:
@@ -56,12 +56,14 @@ def test_other_trials_are_chosen_past_a_held_one(scheduler) -> None:
 
 
 @pytest.mark.parametrize("result", [{}, {OUTCOME: RunState.COMPLETED.value}])
-def test_everything_else_is_for_the_inner_scheduler(result) -> None:
+def test_everything_else_is_for_the_scheduler_of_the_trial(result) -> None:
     class Stopping(FIFOScheduler):
         def on_trial_result(self, tune_controller, trial, result):
             return TrialScheduler.STOP
 
     controller = Controller(a=Trial.RUNNING)
-    decision = ArenaScheduler(Stopping()).on_trial_result(controller, controller.trials[0], result)
+    scheduler = ArenaScheduler()
+    scheduler.assign("a", Stopping())
+    decision = scheduler.on_trial_result(controller, controller.trials[0], result)
     assert decision == TrialScheduler.STOP
     assert controller.paused == []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from arena_ray.model.errors import StaleDriver
+from arena_ray.model.records import Execution
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import RunState
 from arena_ray.scheduling.driver import IDLE_S, ExperimentDriver
@@ -18,7 +19,7 @@ class TrialTable:
     trials: dict[str, str] = field(default_factory=dict)
     steps: int = 0
 
-    def add(self, run_id: str, *, name: str, resources: Resources) -> None:
+    def add(self, run_id: str, *, name: str, resources: Resources, scheduler=None, course=None) -> None:
         assert run_id not in self.trials, "a run was given two trials"
         self.trials[run_id] = "pending"
 
@@ -55,6 +56,7 @@ class World:
         self.now = 0.0
         self.claimant = "this driver"
         self.wanted: list[RunToDrive] = []
+        self.executions = self
         self.engine = TrialTable()
         self.driver = ExperimentDriver(
             "experiment", port=self, engine=self.engine, clock=lambda: self.now, sleep=self.sleep, token="this driver"
@@ -70,6 +72,9 @@ class World:
         if driver != self.claimant:
             raise StaleDriver(experiment_id)
         return self.wanted
+
+    def to_drive(self, experiment_id: str, *, driver: str) -> list[Execution]:
+        return []
 
     def tick(self) -> None:
         self.now += 1.0

@@ -5,10 +5,10 @@ import json
 from e2e.terminal import Terminal
 
 
-def test_the_demo_kills_a_training_and_shows_that_nothing_was_lost(terminal: Terminal) -> None:
+def test_a_training_is_killed_and_it_is_proved_that_nothing_was_lost(terminal: Terminal) -> None:
     flags = {"total_timesteps": 40_000}
     file = terminal.write("ppo.yaml", experiment="show", script="ppo", flags=flags, checkpoint={"every_s": 1})
-    finished = terminal.arena("demo", file, "--json")
+    finished = terminal.arena("prove", file, "--json")
     assert finished.code == 0, finished.err
     assert "with SIGKILL" in finished.err
     told = json.loads(finished.out)

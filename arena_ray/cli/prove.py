@@ -1,4 +1,4 @@
-"""``arena demo``: train a script twice, kill one training half-way, and show that the two end with the same weights."""
+"""``arena prove``: train a script twice, kill one training half-way, and show that both end with the same weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from arena_ray.cli.training import (
     start,
     total_steps,
 )
-from arena_ray.model.errors import ArenaError
+from arena_ray.model.errors import ArenaError, SpecError
 from arena_ray.model.paths import Workspace
 from arena_ray.model.states import AttemptOutcome
 
@@ -37,7 +37,7 @@ REFERENCE_SUFFIX = "-uninterrupted"
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--keep", is_flag=True, help="Leave the cluster up.")
 @output_options
-def demo(file: Path, keep: bool, as_json: bool) -> None:
+def prove(file: Path, keep: bool, as_json: bool) -> None:
     """Show that a training which is killed half-way ends exactly like one that is not.
 
     Trains the experiment FILE, kills its training process when half of the steps are done, and lets it be resumed;
@@ -62,7 +62,10 @@ def demo(file: Path, keep: bool, as_json: bool) -> None:
 def _experiment_of(file: Path) -> str:
     from arena_ray.model.spec import load_spec
 
-    return load_spec(file).experiment
+    spec = load_spec(file)
+    if spec.plugin is not None:
+        raise SpecError(f"{file} names the plugin {spec.plugin.name!r}; only a training without one can be proved")
+    return spec.experiment
 
 
 def _watch_killed(client: ArenaClient, run: Run, *, total: int | None) -> Run:
@@ -105,7 +108,9 @@ def _kill_training(run: Run, *, home: Path) -> int:
             if is_training and os.getsid(process.pid) != process.pid and Path(process.cwd()) == directory:
                 process.send_signal(signal.SIGKILL)
                 return int(process.pid)
-    raise ArenaError(f"the training process of {run.name} is not on this machine, so it cannot be killed for show")
+    raise ArenaError(
+        f"the training process of {run.name} is not on this machine, so it cannot be killed to prove anything"
+    )
 
 
 def _leave(client: ArenaClient, experiments: list[str], *, is_own_cluster: bool) -> None:

@@ -1,0 +1,55 @@
+"""``arena lineage``: where the weights of an experiment's runs come from, and with what they were trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from arena_ray.cli.access import open_reader
+from arena_ray.cli.output import figure, merged, output_options, print_json
+
+if TYPE_CHECKING:
+    from arena_ray.model.records import Lineage
+
+
+@click.command()
+@click.argument("experiment", metavar="EXPERIMENT")
+@output_options
+def lineage(experiment: str, as_json: bool) -> None:
+    """Show where the weights of an experiment's runs come from.
+
+    For each run of the newest plugin execution, the best first: in which runs its weights were trained, from which
+    step on, and with which hyperparameters.
+    """
+    from arena_ray.cli.ranking import Ranking
+
+    with open_reader() as reader:
+        found = reader.lineage(experiment)
+    winner = Ranking(found).winner if found.execution is not None else None
+    if as_json:
+        print_json(merged(found, winner=winner.run_id if winner else None))
+    elif found.execution is None:
+        click.echo(
+            f"no plugin has steered experiment {found.experiment}: each of its runs began with weights of its own"
+        )
+    else:
+        _print_lineage(found)
+
+
+def _print_lineage(lineage: Lineage) -> None:
+    from arena_ray.cli.ancestry import ancestry_lines
+    from arena_ray.cli.ranking import Ranking, label
+
+    ranking = Ranking(lineage)
+    execution = ranking.execution
+    applied = sum(each.outcome == "applied" for each in lineage.exploits)
+    click.echo(f"{execution.plugin} on {execution.experiment}: {execution.state.value}, {applied} exploits")
+    for run in ranking.ranked:
+        is_winner = ranking.winner is not None and run.run_id == ranking.winner.run_id
+        told = f"{run.state.value}, {ranking.metric_name} {figure(ranking.score(run))}"
+        click.echo(f"\n{label(run)}  {run.name}  {told}{' (the best)' if is_winner else ''}")
+        for line in ancestry_lines(ranking, run):
+            click.echo(line)
+    if not lineage.runs:
+        click.echo("no run was started yet")

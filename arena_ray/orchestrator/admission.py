@@ -1,0 +1,111 @@
+"""How a submission becomes a run, or the execution of a plugin: checked once more, then recorded, or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arena_ray.model.records import Execution, Run
+from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.orchestrator.plugin_check import check_plugin, execution_digest
+from arena_ray.orchestrator.reserve import Reserve
+from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.registry.store import Store
+from arena_ray.runner import preflight
+from arena_ray.runner.environment import check_environment
+from arena_ray.runner.preflight import Submission
+from arena_ray.runner.protocol import Runner
+from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
+
+REMEMBERED_REQUESTS = 1024
+
+
+@dataclass(frozen=True)
+class Started:
+    """What trains a submission: a run, or the execution of its plugin; *created* is false where one goes on."""
+
+    run: Run | None
+    execution: Execution | None
+    created: bool
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment that it is of."""
+        if self.run is not None:
+            return self.run.experiment_id
+        assert self.execution is not None, "neither a run nor an execution was started"
+        return self.execution.experiment_id
+
+
+class Admission:
+    """Lets submissions in, one after the other."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        bundles: BundleStore,
+        reserve: Reserve,
+        runners: Mapping[str, Runner],
+        plugins: Callable[[], LoadedPlugins],
+        capacity: Callable[[], Sequence[NodeCapacity]],
+    ) -> None:
+        self._store = store
+        self._bundles = bundles
+        self._reserve = reserve
+        self._runners = runners
+        self._plugins = plugins
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[str, Started] = OrderedDict()
+
+    def admit(self, submission: Submission, *, force_new: bool, request_id: str | None) -> Started:
+        """Check *submission* and record it; the same request has the same answer.
+
+        Raises:
+            SpecError: What was submitted cannot be run; nothing was recorded.
+            InfeasibleResources: No node could ever take it; nothing was recorded.
+        """
+        with self._lock:
+            if request_id and request_id in self._answers:
+                return self._answers[request_id]
+            submission = preflight.recheck(submission, runners=self._runners)
+            settings = check_plugin(submission, self._plugins())
+            self._check_cluster(submission)
+            self._bundles.keep(submission.bundle)
+            self._reserve.fill()
+            started = self._record(submission, settings, force_new=force_new)
+            if request_id:
+                self._answers[request_id] = started
+                while len(self._answers) > REMEMBERED_REQUESTS:
+                    self._answers.popitem(last=False)
+            return started
+
+    def _check_cluster(self, submission: Submission) -> None:
+        spec, report = submission.spec, submission.report
+        require_feasible(spec.resources, self._capacity())
+        check_environment(
+            spec.env_id,
+            interpreter=self._runners[spec.runner].interpreter(),
+            script_registers=report.registers_environments,
+            imports=report.imports,
+        )
+
+    def _record(self, submission: Submission, settings: dict[str, Any] | None, *, force_new: bool) -> Started:
+        spec, digest = submission.spec, submission.bundle.digest()
+        source: dict[str, Any] = {"flags": submission.flags, "script": spec.script, "bundle": digest}
+        if spec.plugin is None or settings is None:
+            run, created = self._store.submit(spec, force_new=force_new, **source)
+            return Started(run=run, execution=None, created=created)
+        execution, created = self._store.begin_execution(
+            spec,
+            plugin=spec.plugin.name,
+            settings=settings,
+            digest=execution_digest(spec, settings, bundle=digest),
+            force_new=force_new,
+            **source,
+        )
+        return Started(run=None, execution=execution, created=created)

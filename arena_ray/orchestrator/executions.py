@@ -1,0 +1,228 @@
+"""Plugin executions as the orchestrator keeps them: begun, given runs, judged at milestones, ended."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from arena_ray.model.errors import IllegalTransition, NotFound, StaleAttempt
+from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
+from arena_ray.model.spec import FlagValue
+from arena_ray.model.states import ExecutionState, ExploitOutcome, Intent, RunState
+from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.plugin.study import EPISODIC_RETURN
+from arena_ray.registry.store import Store
+from arena_ray.runner import preflight
+from arena_ray.runner.arguments import check_flags
+from arena_ray.runner.protocol import Runner, ScriptReport
+from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
+from arena_ray.telemetry.hub import Hub
+
+
+class Executions:
+    """What drivers and run actors ask of the orchestrator for plugin executions. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hub: Hub,
+        bundles: BundleStore,
+        runners: Mapping[str, Runner],
+        locks: defaultdict[str, threading.RLock],
+        require_driver: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._bundles = bundles
+        self._runners = runners
+        self._locks = locks
+        self._require_driver = require_driver
+
+    def to_drive(self, experiment_id: str, *, driver: str) -> list[Execution]:
+        """Return the experiment's plugin executions that have not ended, oldest first.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
+        self._require_driver(experiment_id, driver)
+        states = [state for state in ExecutionState if not state.is_final]
+        return self._store.list_executions(experiment=experiment_id, states=states)
+
+    def _require(self, execution_id: str, driver: str) -> Execution:
+        execution = self._store.get_execution(execution_id)
+        if execution is None:
+            raise NotFound("execution", execution_id)
+        self._require_driver(execution.experiment_id, driver)
+        return execution
+
+    def record(self, execution_id: str) -> StudyRecord:
+        """Return what has happened in a plugin execution so far.
+
+        Raises:
+            NotFound: There is no such execution.
+        """
+        execution = self._store.get_execution(execution_id)
+        if execution is None:
+            raise NotFound("execution", execution_id)
+        return StudyRecord(
+            execution=execution,
+            runs=tuple(self._store.list_runs(execution_id=execution_id)),
+            milestones=tuple(self._store.list_milestones(execution_id)),
+            exploits=tuple(self._store.list_exploits(execution_id=execution_id)),
+        )
+
+    def report_of(self, execution_id: str) -> tuple[ScriptReport, dict[str, FlagValue]]:
+        """Return what is known of the script that an execution's runs train, and what all of them are given."""
+        execution = self._store.get_execution(execution_id)
+        source = self._store.execution_source(execution_id)
+        if execution is None:
+            raise NotFound("execution", execution_id)
+        bundle = self._bundles.load(source.bundle)
+        runner = self._runners[execution.spec.runner]
+        return runner.inspect(bundle.files[bundle.entry], path=source.script), source.flags
+
+    def total_steps(self, execution_id: str) -> int:
+        """Return how many steps each of the execution's runs takes; 0 where its script has no flag that tells."""
+        report, flags = self.report_of(execution_id)
+        return preflight.total_steps(report, flags) or 0
+
+    def add_run(
+        self,
+        execution_id: str,
+        *,
+        driver: str,
+        member: int,
+        hyperparameters: Mapping[str, FlagValue],
+        seed: int,
+    ) -> Run:
+        """Queue the execution's run with this number, unless it exists.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+            SpecError: The script does not take these hyperparameters.
+        """
+        execution = self._require(execution_id, driver)
+        source, spec = self._store.execution_source(execution_id), execution.spec
+        merged = {**spec.hyperparameters, **hyperparameters}
+        report, _ = self.report_of(execution_id)
+        flags = check_flags(
+            report.arguments,
+            script=spec.script,
+            hyperparameters=merged,
+            flags=spec.flags,
+            gpu=spec.resources.gpu,
+        )
+        run, _ = self._store.submit(
+            spec.model_copy(update={"plugin": None, "hyperparameters": merged, "seed": seed}),
+            flags=flags,
+            script=source.script,
+            bundle=source.bundle,
+            execution_id=execution_id,
+            member=member,
+        )
+        return run
+
+    def reach_milestone(self, run_id: str, *, attempt: int, number: int, metric: str) -> Milestone:
+        """Record that the attempt holds at a milestone, where its newest checkpoint was written, and score it.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over.
+        """
+        with self._locks[run_id]:
+            run = self._store.require_run(run_id)
+            if run.attempt != attempt:
+                raise StaleAttempt(run.name, attempt=attempt, current=run.attempt)
+            newest = self._store.list_checkpoints(run_id)[0]
+            return self._store.add_milestone(
+                run_id,
+                attempt=attempt,
+                number=number,
+                boundary=newest.boundary,
+                global_step=newest.global_step,
+                score=self._score(run, metric),
+                checkpoint_id=newest.checkpoint_id,
+            )
+
+    def _score(self, run: Run, metric: str) -> float:
+        if metric == EPISODIC_RETURN:
+            return self._hub.episodic_return(run.name)
+        points = self._hub.recent_metrics(run.name, 1, tag=metric)[metric]
+        return points[-1].value if points else math.nan
+
+    def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
+        """Return the newest value of a tag by run, of all runs of the execution that have logged it."""
+        scores = {run.run_id: self._score(run, metric) for run in self._store.list_runs(execution_id=execution_id)}
+        return {run_id: score for run_id, score in scores.items() if math.isfinite(score)}
+
+    def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
+        """Record the decision; where the run has one at this milestone already, return that one.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since; nothing was recorded.
+        """
+        self._require(exploit.execution_id, driver)
+        with self._locks[exploit.donor_run_id]:  # its checkpoint is not removed between here and there
+            checkpoint = self._store.get_checkpoint(exploit.donor_checkpoint_id)
+            digest = checkpoint.digest if checkpoint else ""
+            recorded = self._store.commit_exploit(exploit.model_copy(update={"donor_digest": digest}))
+        return self._order(recorded)
+
+    def settle_exploit(
+        self, run_id: str, *, attempt: int, generation: int, outcome: ExploitOutcome, reason: str | None = None
+    ) -> None:
+        """Record how a committed exploit ended; once applied, its hyperparameters and generation are the run's.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over.
+        """
+        with self._locks[run_id]:
+            self._store.settle_exploit(run_id, attempt=attempt, generation=generation, outcome=outcome, reason=reason)
+
+    def _order(self, exploit: Exploit) -> ExploitOrder:
+        checkpoint: Checkpoint | None = self._store.get_checkpoint(exploit.donor_checkpoint_id)
+        return ExploitOrder(exploit, checkpoint)
+
+    def orders_of(self, run: Run) -> tuple[ExploitOrder, ...]:
+        """Return the run's exploits that were committed and have not failed, by generation."""
+        if run.execution_id is None:
+            return ()
+        lasting = (ExploitOutcome.COMMITTED, ExploitOutcome.APPLIED)
+        known = self._store.list_exploits(run_id=run.run_id)
+        return tuple(self._order(exploit) for exploit in known if exploit.outcome in lasting)
+
+    def milestones_of(self, run: Run) -> tuple[Milestone, ...]:
+        """Return the milestones that the run has reached."""
+        if run.execution_id is None:
+            return ()
+        known = self._store.list_milestones(run.execution_id)
+        return tuple(milestone for milestone in known if milestone.run_id == run.run_id)
+
+    def stop_run(self, run_id: str, *, driver: str, reason: str) -> None:
+        """Ask for the run's end on behalf of a scheduler. One that has ended stays as it is.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
+        run = self._store.require_run(run_id)
+        self._require_driver(run.experiment_id, driver)
+        with self._locks[run_id]:
+            run = self._store.require_run(run_id)
+            if run.state in (RunState.QUEUED, RunState.PAUSED):
+                self._store.move_run(run_id, RunState.STOPPED, reason=reason)
+            elif not run.state.is_final:
+                self._store.request(run_id, Intent.STOP, reason=reason)
+
+    def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
+        """Record how a plugin execution ended, unless the user has stopped it meanwhile.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
+        self._require(execution_id, driver)
+        try:
+            self._store.move_execution(execution_id, state, reason=reason)
+        except IllegalTransition:
+            return

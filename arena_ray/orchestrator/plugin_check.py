@@ -1,0 +1,55 @@
+"""What an experiment file asks of a plugin, checked before anything is started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from arena_ray.model.errors import SpecError
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.model.spec import ExperimentSpec
+from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.plugin.schema import check_settings
+from arena_ray.runner.preflight import Submission
+from arena_ray.runner.tuning import check_space
+
+PLACE = "plugin.settings"
+
+
+def check_plugin(submission: Submission, plugins: LoadedPlugins) -> dict[str, Any] | None:
+    """Return the settings of the submission's plugin as JSON can hold them, defaults filled in; None without one.
+
+    Raises:
+        SpecError: One line for each mistake in them, or in a search space: the script must take what is searched.
+    """
+    call = submission.spec.plugin
+    if call is None:
+        return None
+    plugin = plugins.require(call.name)
+    settings = check_settings(plugin.schema, call.settings, place=PLACE)
+    given = {**submission.spec.hyperparameters, **submission.spec.flags}
+    mistakes: list[str] = []
+    for name, value in settings.items():
+        if isinstance(value, SearchSpace):
+            try:
+                settings[name] = check_space(
+                    value,
+                    submission.report,
+                    script=submission.spec.script,
+                    given=given,
+                    must_be_live=plugin.schema.settings[name].live,
+                    prefix=f"{PLACE}.{name}",
+                ).to_data()
+            except SpecError as exc:
+                mistakes.append(str(exc))
+    if mistakes:
+        raise SpecError("\n".join(mistakes))
+    return settings
+
+
+def execution_digest(spec: ExperimentSpec, settings: dict[str, Any], *, bundle: str) -> str:
+    """Return the sha256 of all that makes one plugin execution the same as another."""
+    plugin = spec.plugin.name if spec.plugin else ""
+    content = json.dumps([spec.digest(), bundle, spec.seed, plugin, settings], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,20 @@
+"""The door for plugins: mark a function, and it steers experiments."""
+
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.plugin.protocol import PluginApi, PluginContext
+from arena_ray.plugin.registration import register_plugin
+from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
+
+__all__ = [
+    "Asha",
+    "Fifo",
+    "GridSearch",
+    "Pbt",
+    "PluginApi",
+    "PluginContext",
+    "RandomSearch",
+    "SearchSpace",
+    "StudyResult",
+    "Tpe",
+    "register_plugin",
+]

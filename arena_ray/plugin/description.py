@@ -1,0 +1,48 @@
+"""Plugins as command line and gateway show them."""
+
+from __future__ import annotations
+
+from arena_ray.model.spec import Strict
+from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.plugin.registration import Plugin, Scope
+from arena_ray.plugin.setting import Setting
+
+
+class PluginDescription(Strict):
+    """A plugin without its function; ``problem`` says why it cannot be used."""
+
+    name: str
+    scope: Scope | None = None
+    description: str = ""
+    icon: str = ""
+    version: str = ""
+    author: str = ""
+    tags: tuple[str, ...] = ()
+    enabled_by_default: bool = False
+    origin: str
+    """The file, or where the broken one comes from."""
+    settings: tuple[Setting, ...] = ()
+    problem: str | None = None
+
+
+def describe_plugin(plugin: Plugin) -> PluginDescription:
+    """Return *plugin* as a value that crosses borders."""
+    return PluginDescription(
+        name=plugin.name,
+        scope=plugin.scope,
+        description=plugin.description,
+        icon=plugin.icon,
+        version=plugin.version,
+        author=plugin.author,
+        tags=plugin.tags,
+        enabled_by_default=plugin.enabled_by_default,
+        origin=plugin.origin,
+        settings=tuple(plugin.schema.settings.values()),
+    )
+
+
+def describe_plugins(loaded: LoadedPlugins) -> list[PluginDescription]:
+    """Return everything that was found, by name, usable or not."""
+    found = [describe_plugin(plugin) for plugin in loaded.plugins.values()]
+    found += [PluginDescription(name=each.name, origin=each.source, problem=each.reason) for each in loaded.broken]
+    return sorted(found, key=lambda each: (each.name, each.problem is not None))

@@ -1,0 +1,141 @@
+"""Which plugins are installed: those of the entry point group ``arena_ray.plugins``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from arena_ray.model.errors import SpecError, nearest
+from arena_ray.plugin.registration import Plugin, Scope, plugin_of
+
+GROUP = "arena_ray.plugins"
+MODULE_SUFFIX = "_plugin"
+"""How a module's name ends that is looked into where an entry point names a package."""
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin, or a module that should hold some, that cannot be used, and why."""
+
+    name: str
+    source: str
+    """Where it comes from: distribution and object, or files."""
+    reason: str
+    """Traceback, or one sentence."""
+
+
+@dataclass(frozen=True)
+class LoadedPlugins:
+    """All that was found; the broken ones hurt no other."""
+
+    plugins: Mapping[str, Plugin]
+    broken: tuple[BrokenPlugin, ...] = ()
+
+    def require(self, name: str) -> Plugin:
+        """Return the plugin that an experiment file names.
+
+        Raises:
+            SpecError: There is none, it cannot be used, or it is not at work on experiments.
+        """
+        plugin = self.plugins.get(name)
+        if plugin is None:
+            raise SpecError(self._why_not(name))
+        if plugin.scope is not Scope.EXPERIMENT:
+            raise SpecError(
+                f"plugin {name!r} has scope {plugin.scope}; only plugins with scope experiment are carried out"
+            )
+        return plugin
+
+    def _why_not(self, name: str) -> str:
+        for broken in self.broken:
+            if broken.name == name:
+                return f"plugin {name!r} cannot be used: {broken.reason}"
+        hint = "; some cannot be used: see `arena plugins`" if self.broken else ""
+        return f"no plugin {name!r}; {nearest(name, self.plugins)}{hint}"
+
+
+def load_plugins() -> LoadedPlugins:
+    """Load every installed plugin. A name that two functions claim is given to neither."""
+    found: list[Plugin] = []
+    broken: list[BrokenPlugin] = []
+    for point in sorted(entry_points(group=GROUP), key=_source):
+        for each in _load(point):
+            if isinstance(each, BrokenPlugin):
+                broken.append(each)
+            elif each not in found:  # an alias, or a function of a module that is named as well
+                found.append(each)
+    claims: dict[str, list[Plugin]] = defaultdict(list)
+    for plugin in found:
+        claims[plugin.name].append(plugin)
+    broken += [_contested(name, plugins) for name, plugins in claims.items() if len(plugins) > 1]
+    usable = {name: plugins[0] for name, plugins in sorted(claims.items()) if len(plugins) == 1}
+    return LoadedPlugins(usable, tuple(sorted(broken, key=lambda each: each.name)))
+
+
+def _source(point: EntryPoint) -> str:
+    distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+    return f"{distribution} ({point.value})"
+
+
+def _contested(name: str, plugins: list[Plugin]) -> BrokenPlugin:
+    places = " and ".join(f"{plugin.origin} ({plugin.function.__name__})" for plugin in plugins)
+    return BrokenPlugin(name, places, f"{places} claim the same name {name!r}; rename one, or uninstall it")
+
+
+def _load(point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:
+    """Yield what the entry point holds: one marked function, or those of a module or of a package's modules."""
+    loaded = _attempt(point.load, name=point.name, source=_source(point))
+    if isinstance(loaded, ModuleType):
+        yield from _modules(loaded, point)
+    elif isinstance(loaded, BrokenPlugin):
+        yield loaded
+    else:
+        unmarked = BrokenPlugin(point.name, _source(point), f"{point.value} is not marked with @register_plugin")
+        yield plugin_of(loaded) or unmarked
+
+
+def _attempt(load: Callable[[], Any], *, name: str, source: str) -> Any:
+    """Return what *load* returns, or why it returns nothing."""
+    try:
+        return load()
+    except (Exception, SystemExit):  # noqa: BLE001 - somebody else's code runs here, and may even exit
+        return BrokenPlugin(name, source, traceback.format_exc())
+
+
+def _modules(loaded: ModuleType, point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:
+    within = [each.name for each in pkgutil.iter_modules(getattr(loaded, "__path__", ()))]
+    names = [name for name in within if name.endswith(MODULE_SUFFIX)]
+    if not names or _plugins_in(loaded):
+        yield from _marked(loaded, name=point.name, source=_source(point))
+    for name in names:
+        source = f"{_source(point)}, module {name}"
+        load = partial(importlib.import_module, f"{loaded.__name__}.{name}")
+        module = _attempt(load, name=name, source=source)
+        if isinstance(module, BrokenPlugin):
+            yield module
+        else:
+            yield from _marked(module, name=name, source=source)
+
+
+def _marked(module: ModuleType, *, name: str, source: str) -> Iterator[Plugin | BrokenPlugin]:
+    plugins = _plugins_in(module)
+    yield from plugins
+    if not plugins:
+        yield BrokenPlugin(name, source, f"no function of {module.__name__} is marked with @register_plugin")
+
+
+def _plugins_in(module: ModuleType) -> list[Plugin]:
+    """Return the plugins whose functions *module* itself defines, in their order."""
+    return [
+        plugin
+        for value in vars(module).values()
+        if (plugin := plugin_of(value)) and value.__module__ == module.__name__
+    ]

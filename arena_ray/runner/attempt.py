@@ -1,0 +1,74 @@
+"""What goes into an attempt and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from arena_ray.model.events import Batch
+from arena_ray.model.paths import RunFiles
+from arena_ray.model.states import AttemptOutcome, Intent
+from arena_ray.runner.process import Exit
+
+
+class Reporter(Protocol):
+    """Takes a batch of an attempt and answers with what the user wants of the run."""
+
+    def __call__(self, batch: Batch, /) -> Intent:
+        """Return once the batch is kept for good.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over; this one is to end at once.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Launch:
+    """All that an attempt needs to start. ``command`` holds ``{fd}`` where the wire's number goes."""
+
+    run_id: str
+    attempt: int
+    command: Sequence[str]
+    env: Mapping[str, str]
+    files: RunFiles
+    snapshot_every_s: float
+    start_timeout_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the training stands."""
+
+    boundary: int
+    global_step: int
+    steps_per_second: float
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended."""
+
+    outcome: AttemptOutcome
+    reason: str | None = None
+
+
+def judge(how: Exit, *, failure: str | None, leaving: Intent, bye: str | None) -> End:
+    """Return how the attempt ended whose process ended so.
+
+    Args:
+        how: How the process ended.
+        failure: What the training process said had gone wrong.
+        leaving: What it had been asked to leave for.
+        bye: Its last word.
+    """
+    if failure:
+        return End(AttemptOutcome.FAILED, failure)
+    if leaving is not Intent.NONE and (bye == "stopped" or how.is_lost):
+        return End(AttemptOutcome.PAUSED if leaving is Intent.PAUSE else AttemptOutcome.STOPPED)
+    if how.is_lost:
+        return End(AttemptOutcome.LOST, str(how))
+    if how.exit_code == 0:
+        return End(AttemptOutcome.COMPLETED)
+    return End(AttemptOutcome.FAILED, f"the script ended with {how}")

@@ -1,0 +1,65 @@
+"""What an attempt has to tell: gathered in order, and reported in batches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from arena_ray.model.events import Batch, Event, LogLine
+from arena_ray.model.states import Intent
+from arena_ray.runner.attempt import Launch, Progress, Reporter
+from arena_ray.runner.output import OutputTail
+
+REPORT_INTERVAL_S = 0.25
+
+
+class Outbox:
+    """Events and printed lines of one attempt, numbered."""
+
+    def __init__(self, launch: Launch, *, report: Reporter, clock: Callable[[], float]) -> None:
+        self._launch = launch
+        self._report = report
+        self._clock = clock
+        self._tails = [
+            OutputTail(launch.files.output(launch.attempt, stream), stream=stream) for stream in ("stdout", "stderr")
+        ]
+        self._pending: list[Event] = []
+        self._seq = 0
+        self._reported_at = -math.inf
+
+    def add(self, event: Event) -> None:
+        """Tell *event* with the next batch."""
+        self._pending.append(event)
+
+    def note(self, *texts: str) -> None:
+        """Tell a note of ours, a line each."""
+        self._pending.extend(LogLine("arena", text, time.time()) for text in texts)
+
+    def hurry(self) -> None:
+        """Make the next batch due."""
+        self._reported_at = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a batch."""
+        return self._clock() - self._reported_at >= REPORT_INTERVAL_S
+
+    def send(self, progress: Progress, *, is_last: bool = False) -> Intent:
+        """Report all that has come together and return what the user wants of the run.
+
+        Raises:
+            StaleAttempt: A newer attempt has taken over.
+        """
+        for tail in self._tails:
+            self._pending.extend(tail.read(is_last=is_last))
+        events, self._pending = tuple(self._pending), []
+        intent = self._report(Batch(self._launch.run_id, self._launch.attempt, self._seq, events, **vars(progress)))
+        self._seq += len(events)
+        self._reported_at = self._clock()
+        return intent
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for tail in self._tails:
+            tail.close()

@@ -1,0 +1,160 @@
+"""Population-based training without Ray and without a clock: who may go on, and who takes over whose weights.
+
+Members are compared at equal milestones only. Everything follows from the order in which they arrived; how often
+:meth:`Population.decide` is called, and when, changes nothing. So a population that is fed the recorded history again
+goes on as if it had never been away.
+
+Source: Jaderberg et al., Population Based Training of Neural Networks, 2017; the gate against noise is that of Sample
+Factory (``pbt_replace_reward_gap``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.model.spec import FlagValue
+from arena_ray.scheduling.judgement import Judge, Rules, Takeover
+from arena_ray.scheduling.member import Member, Part, Standing
+
+__all__ = ["Decision", "Population", "Rules", "Takeover"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The member may go on; with its own weights where ``exploit`` is None."""
+
+    clone: str
+    exploit: Takeover | None
+
+
+class Population:
+    """The members of one population, what each has reached, and who may go on how."""
+
+    def __init__(self, rules: Rules, space: SearchSpace) -> None:
+        self._rules = rules
+        self._members: dict[str, Member] = {}
+        self._judge = Judge(rules, space, self._members)
+        self._arrivals = 0
+
+    def add(self, key: str, *, member: int, hyperparameters: Mapping[str, FlagValue], generation: int = 0) -> None:
+        """Let a member take part.
+
+        Args:
+            key: Its name here.
+            member: Its number; ties are broken by it.
+            hyperparameters: Those it began with at *generation*.
+            generation: Where it begins: 0 where :meth:`restore_exploit` is to tell its exploits.
+        """
+        lives = {generation: (0, dict(hyperparameters))}
+        self._members[key] = Member(key, member, lives, newest_number=generation)
+
+    def observe(self, key: str, *, milestone: int, score: float, checkpoint: Any) -> None:
+        """Take in that a member holds at a milestone. A repeated call, after a crash, changes no decision."""
+        member = self._members[key]
+        self._arrive(member, milestone, score, checkpoint, member.generation_at(milestone))
+        if member.part in (Part.ACTIVE, Part.SUSPENDED):
+            member.waits_at = milestone
+
+    def recall(self, key: str, *, milestone: int, score: float, checkpoint: Any, generation: int) -> None:
+        """Take in a milestone of the recorded history, in the order of the records; the member does not wait there."""
+        self._arrive(self._members[key], milestone, score, checkpoint, generation)
+
+    def settle(self, takeover: Takeover, clone: str) -> None:
+        """Take in that an exploit is committed: generation and hyperparameters of the clone are others now."""
+        self.restore_exploit(
+            clone,
+            generation=takeover.generation,
+            milestone=takeover.milestone,
+            hyperparameters=takeover.hyperparameters,
+        )
+
+    def restore_exploit(
+        self, key: str, *, generation: int, milestone: int, hyperparameters: Mapping[str, FlagValue]
+    ) -> None:
+        """Take in an exploit of the recorded history, in the order of the records."""
+        member = self._members[key]
+        member.lives[generation] = (milestone, dict(hyperparameters))
+        member.newest_number = max(member.newest_number, generation)
+
+    def revoke_exploit(self, key: str, *, generation: int) -> None:
+        """Take in that an exploit failed: the member has gone on as it was. Its number is not given again."""
+        member = self._members[key]
+        if len(member.lives) > 1:
+            member.lives.pop(generation, None)
+        member.newest_number = max(member.newest_number, generation)
+
+    def retire(self, key: str) -> None:
+        """Take in that a member has ended well: it reaches no further milestone and stays a donor."""
+        self._leave(key, Part.RETIRED)
+
+    def drop(self, key: str) -> None:
+        """Take in that a member failed or was stopped: it neither counts nor donates any more."""
+        self._leave(key, Part.DROPPED)
+
+    def suspend(self, key: str) -> None:
+        """Take in that the user paused a member: nobody waits for it, and it is not decided."""
+        if self._members[key].part is Part.ACTIVE:
+            self._members[key].part = Part.SUSPENDED
+
+    def resume(self, key: str) -> None:
+        """Take in that a member goes on that was paused, or had failed."""
+        if self._members[key].part is not Part.RETIRED:
+            self._members[key].part = Part.ACTIVE
+
+    def decide(self) -> list[Decision]:
+        """Return who may go on now, and how. Each arrival is decided once, and exploits are settled."""
+        ready = sorted((member for member in self._members.values() if self._may_go_on(member)), key=self._turn)
+        decisions = []
+        for member in ready:
+            assert member.waits_at is not None
+            decisions.append(Decision(member.key, self._judge.judge(member, member.standings[member.waits_at])))
+        for member, decision in zip(ready, decisions, strict=True):
+            member.waits_at = None
+            if decision.exploit is not None:
+                self.settle(decision.exploit, member.key)
+        return decisions
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The members that hold at a milestone and have not been decided."""
+        return frozenset(key for key, member in self._members.items() if member.waits_at is not None)
+
+    def milestone_of(self, key: str) -> int:
+        """Return the newest milestone that the member has reached; 0 before the first."""
+        return self._members[key].milestone
+
+    def generation_of(self, key: str) -> int:
+        """Return the number of the member's newest exploit; 0 before the first."""
+        return self._members[key].generation
+
+    def hyperparameters_of(self, key: str) -> dict[str, FlagValue]:
+        """Return the member's hyperparameters as they are now."""
+        member = self._members[key]
+        return member.hyperparameters(member.generation)
+
+    def _arrive(self, member: Member, milestone: int, score: float, checkpoint: Any, generation: int) -> None:
+        before = member.standings.get(milestone)
+        if before is not None:  # it came here again: its place in the order and its generation are those of then
+            before.score, before.checkpoint = score, checkpoint
+            return
+        self._arrivals += 1
+        standing = Standing(milestone, score, checkpoint, generation, self._arrivals)
+        member.standings[milestone] = standing
+        standing.judged_at = self._judge.comparable_at(member, standing)
+
+    def _leave(self, key: str, part: Part) -> None:
+        self._members[key].part = part
+        self._members[key].waits_at = None
+
+    def _turn(self, member: Member) -> int:
+        return member.number if self._rules.synchronous else member.standings[member.waits_at or 0].arrival
+
+    def _may_go_on(self, member: Member) -> bool:
+        if member.waits_at is None or member.part is not Part.ACTIVE:
+            return False
+        # Whoever is furthest behind may always go on once it waits, so nothing ever hangs.
+        active = (m for m in self._members.values() if m.part is Part.ACTIVE)
+        return not self._rules.synchronous or all(m.milestone >= member.waits_at for m in active)

@@ -1,0 +1,160 @@
+"""The runs of one study: made as the search gives them, judged by its scheduler, until all of them are over."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from arena_ray.model.records import Execution, Run
+from arena_ray.model.states import RunState
+from arena_ray.plugin.study import EPISODIC_RETURN, Asha, Pbt, Study, StudyResult
+from arena_ray.scheduling.execution_port import ExecutionPort, StudyRecord
+from arena_ray.scheduling.in_place import Crew, InPlacePbt, MilestoneScheduler
+from arena_ray.scheduling.milestones import Course, Milestones
+from arena_ray.scheduling.population import Population, Rules
+from arena_ray.scheduling.rungs import RungScheduler, rungs
+from arena_ray.scheduling.search import Trained, open_search
+
+LOOK_INTERVAL_S = 1.0
+
+
+class Trials(Crew, Protocol):
+    """What a study asks of the engine."""
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run has a trial that has not ended."""
+        ...
+
+    def is_waiting(self, run_id: str) -> bool:
+        """Whether the run's trial has no actor yet, or is paused."""
+        ...
+
+
+class StudyRuns:
+    """Takes one study to its end. Holds nothing that could not be rebuilt from the registry.
+
+    Args:
+        study: What the plugin asked for.
+        execution: The plugin execution.
+        port: Plugin executions as the orchestrator keeps them.
+        engine: Where the runs' trials are.
+        driver: This driver's token.
+        total_steps: How many steps a run takes, 0 where nobody knows.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        execution: Execution,
+        *,
+        port: ExecutionPort,
+        engine: Trials,
+        driver: str,
+        total_steps: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study = study
+        self._execution = execution
+        self._port = port
+        self._engine = engine
+        self._driver = driver
+        self._clock = clock
+        self._search = open_search(study, seed=execution.spec.seed)
+        self._runs: dict[int, str] = {}
+        self._next_look = 0.0
+        record = port.record(execution.execution_id)
+        self.course, self.scheduler = self._open_scheduler(record, total_steps)
+        for run in record.runs:
+            self._runs[run.member or 0] = run.run_id
+
+    def _open_scheduler(self, record: StudyRecord, total_steps: int) -> tuple[Course | None, MilestoneScheduler | None]:
+        study, chosen = self._study, self._study.scheduler
+        if isinstance(chosen, Pbt):
+            population = Population(self._rules(chosen), study.param_space)
+            pbt = InPlacePbt(
+                self._engine,
+                population,
+                tuned=study.param_space.names,
+                execution_id=self._execution.execution_id,
+                commit=lambda exploit: self._port.commit_exploit(exploit, driver=self._driver),
+            )
+            pbt.recall(record)
+            return Course(Milestones(interval=chosen.perturbation_interval), study.metric), pbt
+        if isinstance(chosen, Asha):
+            steps = rungs(chosen, total_steps=total_steps)
+            halving = RungScheduler(self._engine, chosen, steps=steps, mode=study.mode, stop=self._stop)
+            halving.recall(record)
+            return Course(Milestones(steps=steps), study.metric), halving
+        return None, None
+
+    def _rules(self, pbt: Pbt) -> Rules:
+        return Rules(
+            mode=self._study.mode,
+            quantile_fraction=pbt.quantile_fraction,
+            resample_probability=pbt.resample_probability,
+            perturbation_factors=pbt.perturbation_factors,
+            min_gap=pbt.min_gap,
+            synchronous=pbt.synchronous,
+            seed=self._execution.spec.seed,
+        )
+
+    def _stop(self, run_id: str, reason: str) -> None:
+        self._port.stop_run(run_id, driver=self._driver, reason=reason)
+
+    def tick(self) -> StudyResult | None:
+        """Make the runs that may be made now; return the result once all are over."""
+        self._add_runs()
+        if len(self._runs) < self._search.size or any(self._engine.has(run_id) for run_id in self._runs.values()):
+            return None
+        if self._clock() < self._next_look:
+            return None
+        self._next_look = self._clock() + LOOK_INTERVAL_S
+        record = self._port.record(self._execution.execution_id)
+        return self._result(record) if all(run.state.is_final for run in record.runs) else None
+
+    def _add_runs(self) -> None:
+        while len(self._runs) < self._search.size and self._has_room():
+            member = len(self._runs)
+            sample = self._search.sample(member, self._trained() if self._search.learns else ())
+            seed = self._execution.spec.seed + (member if self._study.vary_seed else 0)
+            run = self._port.add_run(
+                self._execution.execution_id, driver=self._driver, member=member, hyperparameters=sample, seed=seed
+            )
+            self._runs[member] = run.run_id
+            if isinstance(self.scheduler, InPlacePbt):
+                self.scheduler.add(run)
+            if self._search.learns:
+                return  # its trial comes first; then it is seen whether there is room for another
+
+    def _has_room(self) -> bool:
+        at_work = [run_id for run_id in self._runs.values() if self._engine.has(run_id)]
+        if self._study.max_concurrent is not None and len(at_work) >= self._study.max_concurrent:
+            return False
+        return not self._search.learns or not any(self._engine.is_waiting(run_id) for run_id in at_work)
+
+    def _trained(self) -> list[Trained]:
+        record = self._port.record(self._execution.execution_id)
+        names = self._study.param_space.names
+        return [
+            Trained({name: run.hyperparameters[name] for name in names if name in run.hyperparameters}, score)
+            for run, score in self._scores(record)
+            if run.state.is_final
+        ]
+
+    def _scores(self, record: StudyRecord) -> list[tuple[Run, float]]:
+        if self._study.metric == EPISODIC_RETURN:
+            return [(run, run.episodic_return) for run in record.runs]
+        measured = self._port.final_scores(self._execution.execution_id, metric=self._study.metric)
+        return [(run, measured.get(run.run_id, math.nan)) for run in record.runs]
+
+    def _result(self, record: StudyRecord) -> StudyResult:
+        sign = 1.0 if self._study.mode == "max" else -1.0
+        ended = [(run, score) for run, score in self._scores(record) if run.state is not RunState.FAILED]
+        measured = [(run, score) for run, score in ended if math.isfinite(score)]
+        best = max(measured, key=lambda pair: sign * pair[1], default=None)
+        if best is None:
+            return StudyResult(None, math.nan, num_runs=len(record.runs))
+        hyperparameters: Mapping[str, object] = best[0].hyperparameters
+        return StudyResult(best[0].run_id, best[1], hyperparameters, num_runs=len(record.runs))

@@ -1,0 +1,165 @@
+"""An orchestrator whose trainings are played by threads, on a real registry."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from arena_ray.model.errors import IllegalTransition
+from arena_ray.model.records import Execution, Experiment, Run
+from arena_ray.model.spec import ExperimentSpec, PluginCall
+from arena_ray.model.states import AttemptOutcome, ExecutionState, Intent, RunState
+from arena_ray.registry.store import Store
+from arena_ray.runner.preflight import Submission
+
+MANY = 1_000_000
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_running(store: Store) -> Callable[[], bool]:
+    return lambda: any(run.state is RunState.RUNNING for run in store.list_runs())
+
+
+def progress(store: Store, run_id: str, *, step: int, mean_return: float) -> Intent:
+    run = store.require_run(run_id)
+    return store.record_progress(
+        run_id,
+        attempt=run.attempt,
+        boundary=step,
+        global_step=step,
+        episodic_return=mean_return,
+        steps_per_second=100.0,
+    )
+
+
+class PlayedOrchestrator:
+    """Does what the gateway asks for, on a real registry. Its trainings count steps until ``last_step``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads: list[threading.Thread] = []
+        self._is_over = threading.Event()
+        self.last_step = 1000
+        self.outcome = RunState.COMPLETED
+        self.execution_outcome = ExecutionState.COMPLETED
+        self.requests: list[str] = []
+
+    def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self.requests.append(method)
+        return getattr(self, method.replace(".", "_"))(*args, **kwargs)
+
+    def start(self, submission: Submission, *, force_new: bool, request_id: str | None) -> SimpleNamespace:
+        assert request_id
+        spec, bundle = submission.spec, submission.bundle.digest()
+        told: dict[str, Any] = {"flags": submission.flags, "script": spec.script, "bundle": bundle}
+        if spec.plugin is not None:
+            return self._start_plugin(spec, spec.plugin, force_new=force_new, told=told)
+        run, created = self._store.submit(spec, force_new=force_new, **told)
+        if created:
+            self._play(run)
+        return SimpleNamespace(run=run, execution=None, created=created)
+
+    def _start_plugin(
+        self, spec: ExperimentSpec, plugin: PluginCall, *, force_new: bool, told: dict[str, Any]
+    ) -> SimpleNamespace:
+        execution, created = self._store.begin_execution(
+            spec, plugin=plugin.name, settings=plugin.settings, digest=spec.digest(), force_new=force_new, **told
+        )
+        if created:
+            for member in range(plugin.settings["population"]):
+                own = spec.model_copy(update={"hyperparameters": {"learning_rate": (member + 1) / 1000}})
+                seat = {"execution_id": execution.execution_id, "member": member}
+                run, _ = self._store.submit(own, **told, **seat)
+                self._play(run)
+            self._begin(self._finish, execution.execution_id)
+        return SimpleNamespace(run=None, execution=execution, created=created)
+
+    def experiments_stop(self, name: str, *, now: bool) -> tuple[Experiment, Execution, list[Run]]:
+        return self._steer(name, ExecutionState.STOPPED, Intent.STOP_NOW if now else Intent.STOP)
+
+    def experiments_pause(self, name: str) -> tuple[Experiment, Execution, list[Run]]:
+        return self._steer(name, ExecutionState.PAUSED, Intent.PAUSE)
+
+    def experiments_resume(self, name: str) -> tuple[Experiment, Execution, list[Run]]:
+        [execution] = self._store.list_executions(experiment=name, states=[ExecutionState.PAUSED])
+        self._store.move_execution(execution.execution_id, ExecutionState.RUNNING)
+        for run in self._store.list_runs(experiment=name, states=[RunState.PAUSED]):
+            self.resume(run.run_id)
+        self._begin(self._finish, execution.execution_id)
+        return self._standing(name)
+
+    def _steer(self, name: str, state: ExecutionState, intent: Intent) -> tuple[Experiment, Execution, list[Run]]:
+        execution = self._store.lineage(name).execution
+        assert execution is not None
+        self._store.move_execution(execution.execution_id, state)
+        for run in self._store.list_runs(experiment=name, states=[RunState.STARTING, RunState.RUNNING]):
+            with suppress(IllegalTransition):  # it has ended meanwhile
+                self._store.request(run.run_id, intent)
+        return self._standing(name)
+
+    def _standing(self, name: str) -> tuple[Experiment, Execution, list[Run]]:
+        experiment, lineage = self._store.get_experiment(name), self._store.lineage(name)
+        assert experiment is not None
+        assert lineage.execution is not None
+        return experiment, lineage.execution, lineage.runs
+
+    def _finish(self, execution_id: str) -> None:
+        """End the execution when its runs have ended, unless somebody else has ended or paused it."""
+        while not self._is_over.wait(0.02):
+            execution = self._store.get_execution(execution_id)
+            if execution is None or execution.state is not ExecutionState.RUNNING:
+                return
+            if all(run.state.is_final for run in self._store.list_runs(execution_id=execution_id)):
+                self._store.move_execution(execution_id, self.execution_outcome, reason="played")
+                return
+
+    def stop(self, key: str, *, now: bool) -> tuple[Run, str | None]:
+        run = self._store.require_run(key)
+        if run.state in (RunState.QUEUED, RunState.PAUSED):
+            return self._store.move_run(run.run_id, RunState.STOPPED, reason="stopped by the user"), None
+        run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
+        return run, "steps 10 to 20" if now else None
+
+    def pause(self, key: str) -> Run:
+        return self._store.request(self._store.require_run(key).run_id, Intent.PAUSE)
+
+    def resume(self, key: str) -> Run:
+        run = self._store.move_run(self._store.require_run(key).run_id, RunState.QUEUED)
+        self._play(run)
+        return run
+
+    def _play(self, run: Run) -> None:
+        self._begin(self._train, run.run_id, run.global_step)
+
+    def _begin(self, work: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=work, args=args)
+        thread.start()
+        self._threads.append(thread)
+
+    def _train(self, run_id: str, step: int) -> None:
+        attempt = self._store.begin_attempt(run_id, node="node-a", resumed_from=None).number
+        target = self.outcome
+        while step < self.last_step:
+            step += 100
+            intent = progress(self._store, run_id, step=step, mean_return=20.0)
+            if self._is_over.wait(0.02) or intent is not Intent.NONE:
+                target = RunState.PAUSED if intent is Intent.PAUSE else RunState.STOPPED
+                break
+        reason = f"played {target.value}"
+        self._store.end_attempt(run_id, attempt=attempt, outcome=AttemptOutcome(target), reason=reason)
+        self._store.move_run(run_id, target, attempt=attempt, reason=reason)
+
+    def close(self) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from unit.plugin.recording import mistakes_of, study_of
+
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.plugin import Pbt, RandomSearch
+from arena_ray.plugin.study import Study
+
+SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
+
+
+def test_little_need_be_given() -> None:
+    assert study_of("pbt", perturbation_interval=10_000, param_space=SPACE) == Study(
+        param_space=SearchSpace.parse(SPACE),
+        num_samples=4,
+        scheduler=Pbt(perturbation_interval=10_000),
+        search_alg=RandomSearch(),
+        metric="episodic_return",
+        mode="max",
+        vary_seed=True,
+    )
+
+
+def test_everything_that_is_given_arrives() -> None:
+    study = study_of(
+        "pbt",
+        population=8,
+        metric="losses/value_loss",
+        mode="min",
+        perturbation_interval=1e4,
+        param_space=SPACE,
+        quantile_fraction=0.5,
+        resample_probability=0,
+        perturbation_factors=[2, 0.5],
+        min_gap=0,
+        synchronous=True,
+    )
+    assert (study.num_samples, study.metric, study.mode) == (8, "losses/value_loss", "min")
+    assert study.scheduler == Pbt(10_000, 0.5, 0.0, (2, 0.5), 0.0, True)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    told = mistakes_of(
+        "pbt", population=1, quantile_fraction=0, perturbation_factors=["a", 1], metric="", synchronous="no"
+    )
+    assert told == [
+        "plugin.settings.population: must be at least 2, not 1",
+        "plugin.settings.metric: must have at least 1 character, not 0",
+        "plugin.settings.perturbation_interval: is needed, and has no default",
+        "plugin.settings.param_space: is needed, and has no default",
+        "plugin.settings.synchronous: must be true or false, not 'no'",
+        "plugin.settings: quantile_fraction must be above 0: nobody would ever be replaced",
+        "plugin.settings: perturbation_factors must be two numbers above 0, not ['a', 1]",
+    ]
