@@ -18,6 +18,11 @@ from arena_ray.plugin.study import Mode
 from arena_ray.scheduling.member import Member, Part, Standing
 
 
+QUORUM = 0.75
+"""Share of the population that must have reached a milestone before anyone is judged there: among few, the worst may
+still be good."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """How a population is judged; the fields are those of :class:`arena_ray.plugin.study.Pbt`."""
@@ -113,7 +118,7 @@ class Judge:
     def _has_quorum(self, milestone: int, member: Member, standing: Standing) -> bool:
         taking_part = [m for m in self._members.values() if m.part in (Part.ACTIVE, Part.RETIRED)]
         reached = 1 + len(self._scores_at(milestone, member, standing))
-        return reached >= max(2, math.ceil(len(taking_part) / 2))
+        return reached >= max(2, math.ceil(len(taking_part) * QUORUM))
 
     def _scores_at(self, milestone: int, member: Member, standing: Standing) -> dict[str, float]:
         """Return the scores of the others that had reached *milestone* when the member arrived at *standing*."""

@@ -17,7 +17,7 @@ from arena_ray.harness import checkpoint
 from arena_ray.model import errors
 from arena_ray.model.dimensions import KINDS
 from arena_ray.model.errors import ArenaError, rebuild_error
-from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, Event, LogLine, TrainingStep
+from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, Event, LogLine, TookOver, TrainingStep
 from arena_ray.model.paths import CheckpointFiles, RunFiles, Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
@@ -42,6 +42,7 @@ SAMPLES: list[Event] = [
     TrainingStep(0, 0, {"tag": 0.0}, 0.0),
     EpisodeSummary(0, 0, 0.0, 0.0, 0.0),
     LogLine("stdout", "text", 0.0),
+    TookOver(0, 0, 1, "run", 0.0),
 ]
 
 
