@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Run
+from arena_ray.model.records import Lineage, Run
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.model.states import RunState
+from arena_ray.model.states import ExecutionState, ExploitOutcome, RunState
 from arena_ray.orchestrator.client import ArenaClient
 from arena_ray.orchestrator.local import keeper_of
 from arena_ray.runner import preflight
@@ -23,6 +24,7 @@ from arena_ray.runner.discovery import load_runners
 
 SCRIPTS = Path(__file__).parent / "scripts"
 PATIENCE_S = 90.0
+SPACE = {"learning_rate": {"loguniform": [1e-4, 0.2]}}
 _numbers = itertools.count(1)
 
 
@@ -128,3 +130,47 @@ class Arena:
                 if text in " ".join(process.cmdline()) or text in process.cwd():
                     found.append(f"{process.pid}: {' '.join(process.cmdline())}")
         return found
+
+
+def start_population(
+    arena: Arena, *, cpu: float = 0.5, flags: dict[str, object] | None = None, **settings: object
+) -> str:
+    """Start a population on the line, and return its experiment's name."""
+    given = {"population": 4, "perturbation_interval": 100, "param_space": SPACE, "min_gap": 0.01} | settings
+    plugin = {"name": "pbt", "settings": given}
+    keys = {"resources": {"cpu": cpu}, "checkpoint": {"every_s": 60}}
+    return arena.start_plugin("line.py", plugin=plugin, flags=flags or {}, **keys)
+
+
+def ended(
+    arena: Arena,
+    experiment: str,
+    state: ExecutionState = ExecutionState.COMPLETED,
+    *,
+    timeout_s: float = PATIENCE_S,
+) -> Lineage:
+    """Wait for the end of the experiment's plugin, and check what holds of all that have ended."""
+
+    def find() -> Lineage | None:
+        lineage = arena.client.lineage(experiment)
+        return lineage if lineage.execution is not None and lineage.execution.state.is_final else None
+
+    lineage = wait_until(find, timeout_s=timeout_s, what=f"the end of {experiment}")
+    assert lineage.execution.state is state, lineage.execution.reason
+    check_truth(arena, lineage)
+    return lineage
+
+
+def check_truth(arena: Arena, lineage: Lineage) -> None:
+    """Check that what the lineage tells is what the scripts have logged."""
+    assert all(one.outcome is not ExploitOutcome.COMMITTED for one in lineage.exploits), "one is half done"
+    for run in lineage.runs:
+        own = [one for one in lineage.exploits if one.run_id == run.run_id and one.outcome is ExploitOutcome.APPLIED]
+        assert run.generation == max((one.generation for one in own), default=0)
+        if not own:
+            continue
+        rates = {step: value for step, value, _ in arena.client.metrics(run.run_id, "charts/learning_rate")[0].points}
+        for exploit in own:
+            until = min((one.global_step for one in own if one.generation > exploit.generation), default=10**9)
+            after = [rate for step, rate in rates.items() if exploit.global_step <= step < until]
+            assert after == pytest.approx([exploit.hyperparameters["learning_rate"]] * len(after))

@@ -44,11 +44,16 @@ class MainLoop(NamedTuple):
 
 
 class Instrumented(NamedTuple):
-    """A script ready to run. *writable* are the local names that a restore may bind; None at module level."""
+    """A script ready to run.
+
+    *writable* are the local names that a restore may bind; None at module level. *target* is the variable that the loop
+    binds in each pass; None where that is not one plain name.
+    """
 
     code: CodeType
     loop: MainLoop
     writable: Optional[List[str]]
+    target: Optional[str]
 
 
 class _Found(NamedTuple):
@@ -98,7 +103,8 @@ def instrument(source: bytes, path: str) -> Instrumented | None:
     after = found.siblings.index(loop) + 1
     found.siblings[after:after] = _statements(_AFTER.format(write_back=write_back), loop.lineno)
     # dont_inherit: the __future__ imports of this file are not the script's
-    return Instrumented(compile(tree, path, "exec", dont_inherit=True), description, writable)
+    target = getattr(getattr(loop, "target", None), "id", None)
+    return Instrumented(compile(tree, path, "exec", dont_inherit=True), description, writable, target)
 
 
 def _search(tree: ast.Module) -> _Found | None:

@@ -13,13 +13,14 @@ from typing import Any, Deque, Dict, Iterator, Optional
 from . import capture, hyperparameters, loading, restore, snapshot
 from .live import LiveMap
 from .mainloop import Instrumented
+from .passes import CannotSeek, Passes
 from .pickling import CheckpointMismatch
 from .tensorboard import Journal
-from .variables import Variables, iterated, step_in
+from .variables import Variables, step_in
 from .wire import Message, Wire
 
 _TELL_EVERY_S = 0.2
-_PLAIN = (OSError, CheckpointMismatch, hyperparameters.CannotSet)  # their messages say all
+_PLAIN = (OSError, CheckpointMismatch, CannotSeek, hyperparameters.CannotSet)  # their messages say all
 
 
 class StopTraining(BaseException):
@@ -28,6 +29,10 @@ class StopTraining(BaseException):
 
 class RestoreFailed(BaseException):
     """The state could not be put back; the script must not train on without it."""
+
+
+class SeekFailed(RestoreFailed):
+    """The script could not be moved to where it is to go on."""
 
 
 class Restored(Dict[str, Any]):
@@ -53,7 +58,7 @@ class Session:
         self._script = script
         self._attempt = attempt
         self._writable = program.writable
-        self._is_async = program.loop.kind == "async for"
+        self._passes = Passes(program)
         self._commands: Deque[Message] = deque()
         self._wake = threading.Event()
         self._alert = False
@@ -62,8 +67,6 @@ class Session:
         self._is_granted = False
         self._is_first = True
         self._until: Optional[int] = None
-        self._iterable: Any = None
-        self._iterator: Any = None
         self._is_exhausted = False
         self._is_over = False
         self._times_over = 0
@@ -95,10 +98,8 @@ class Session:
 
     def iterate(self, iterable: Any) -> Iterator[Any]:
         """Return the iterator of the main loop; the loop runs over it directly, which costs nothing a pass."""
-        iterator: Iterator[Any] = iter(iterable)
-        self._iterable, self._iterator = iterable, iterator
         self._is_exhausted = False
-        return iterator
+        return self._passes.begin(iterable)
 
     def boundary(self) -> Optional[Restored]:
         """Begin a pass. Returns the variables to bind after a restore, else None."""
@@ -184,6 +185,8 @@ class Session:
                 self._snapshot(str(command.get("path")), variables)
             elif kind == "restore":
                 restored = self._restore(Path(str(command.get("path"))), variables)
+            elif kind == "seek":
+                restored = self._seek(Path(str(command.get("path"))), command.get("total_steps"), variables)
             elif kind == "load":
                 self._load(command, variables)
             elif kind == "set":
@@ -239,24 +242,20 @@ class Session:
             raise RuntimeError("the script entered its main loop a second time: only the first can be resumed")
         state = capture.take(variables, self._live_map(variables))
         meta: Dict[str, Any] = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
-        meta.update(ended=self._is_over, exhausted=self._is_exhausted)
+        meta.update(ended=self._is_over, exhausted=self._is_exhausted, passes=self._passes.at(self.position))
         meta.update(attempt=self._attempt, generation=self._generation)
         return meta, snapshot.write(path, state, meta, script=self._script)
 
     def _restore(self, path: Path, variables: Variables) -> Restored:
         began = monotonic()
-        if not self._is_first or self._index != 0 or self._is_over:
-            raise RestoreFailed(f"cannot restore {path} at boundary {self.position}: only at the first boundary")
+        self._require_start("restore", path)
         try:
             meta = restore.read_meta(path)
-            found = Restored(restore.restore(path, variables, advance=lambda: self._advance(meta)))
+            found = Restored(restore.restore(path, variables, advance=lambda: self._passes.resume(meta)))
         except Exception as exc:
             raise RestoreFailed(f"cannot restore {path}: {exc}") from exc
         variables.locals.update(found)
-        self._is_told = False
-        self._index = meta["boundary"]
-        self._generation = meta.get("generation", 0)  # older checkpoints know of none
-        self._journal.resume(meta["last_step"])
+        self._continue(meta)
         if meta["ended"]:
             self._index -= 1  # the loop is left from its last pass
             self._ended_checkpoint = path
@@ -265,27 +264,34 @@ class Session:
         self._send({"type": "restored", "path": str(path), **place, "seconds": monotonic() - began})
         return found
 
-    def _advance(self, meta: Dict[str, Any]) -> None:
-        """Move the loop's iterator to where it was; it yielded one value to get to boundary 0."""
-        if self._is_async:
-            raise RuntimeError("the main loop is an 'async for', whose iterator cannot be moved")
-        if self._iterator is None:
-            return
-        for passed in range(meta["boundary"] - (1 if meta["ended"] else 0)):
-            try:
-                next(self._iterator)
-            except StopIteration:
-                raise CheckpointMismatch(
-                    f"the main loop has only {passed + 1} passes, the checkpoint was written at {meta['boundary']}"
-                ) from None
-        if meta["ended"] and meta["exhausted"]:
-            for _ in self._iterator:
-                pass
+    def _seek(self, path: Path, total: Optional[int], variables: Variables) -> Restored:
+        """Go on where the checkpoint was written, without its state: it is of a process with other flags."""
+        self._require_start("seek", path)
+        try:
+            meta = restore.read_meta(path)
+            if meta["ended"]:
+                raise CannotSeek("the main loop was over there")
+            names = self._passes.seek(variables, step=meta["step"], total=total, boundary=meta["boundary"])
+            found = Restored(variables.bind(names))
+        except Exception as exc:
+            raise SeekFailed(f"cannot go on at the step of {path}: {_reason(exc)}") from exc
+        self._continue(meta)
+        self._send({"type": "sought", "path": str(path), "boundary": self.position, "step": variables.step(0)})
+        return found
+
+    def _require_start(self, command: str, path: Path) -> None:
+        if not self._is_first or self._index != 0 or self._is_over:
+            raise RestoreFailed(f"cannot {command} {path} at boundary {self.position}: only at the first boundary")
+
+    def _continue(self, meta: Dict[str, Any]) -> None:
+        """Count on from where the checkpoint was written."""
+        self._is_told = False
+        self._index = meta["boundary"]
+        self._generation = meta.get("generation", 0)  # older checkpoints know of none
+        self._journal.resume(meta["last_step"])
 
     def _live_map(self, variables: Variables) -> LiveMap:
-        fixed = list(self._journal.writers)
-        if self._iterator is not None:
-            fixed.extend(iterated(self._iterable, self._iterator))
+        fixed = [*self._journal.writers, *self._passes.iterators]
         return LiveMap(variables, script_dir=self._script.parent, fixed=fixed)
 
 

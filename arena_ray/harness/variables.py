@@ -34,21 +34,47 @@ class Variables:
                 return step
         return default
 
+    def step_name(self) -> Optional[str]:
+        """Return the name of the variable from which :meth:`step` reads it."""
+        for names in (self.locals, self.globals):
+            for name in _STEP_NAMES:
+                if _integer(names.get(name)) is not None:
+                    return name
+        return None
+
+    def bind(self, names: Dict[str, Any]) -> Dict[str, Any]:
+        """Bind *names* and return those that the loop's own function must bind itself.
+
+        Raises:
+            ValueError: One of them is a variable of an enclosing function.
+        """
+        own = {name: value for name, value in names.items() if name in self.locals}
+        enclosing = sorted(own.keys() - self.writable)
+        if enclosing:
+            raise ValueError(f"{', '.join(enclosing)} belongs to an enclosing function and cannot be set")
+        self.locals.update(own)
+        self.globals.update({name: value for name, value in names.items() if name not in own})
+        return own
+
 
 def step_in(names: Dict[str, Any]) -> Optional[int]:
     """Return the first integer among the usual names of a step, a numpy one too."""
     for name in _STEP_NAMES:
-        value = names.get(name)
-        if value is None:
-            continue
-        if type(value) is int:
-            return value
-        if not isinstance(value, bool) and getattr(value, "shape", ()) == ():
-            try:
-                return int(value.__index__())
-            except (AttributeError, TypeError):
-                continue
+        step = _integer(names.get(name))
+        if step is not None:
+            return step
     return None
+
+
+def _integer(value: Any) -> Optional[int]:
+    if type(value) is int:
+        return value
+    if value is None or isinstance(value, bool) or getattr(value, "shape", ()) != ():
+        return None
+    try:
+        return int(value.__index__())
+    except (AttributeError, TypeError):
+        return None
 
 
 def follow(path: Path, variables: Variables) -> Any:

@@ -31,6 +31,9 @@ def decode_number(value: float | str) -> float:
     return float(value)
 
 
+EPISODIC_RETURN = "episodic_return"
+"""The score that every run has, whatever its script logs."""
+
 REPORTED_EPISODES = 20
 """``episodic_return`` of a run is the mean over this many of its last episodes, since its last takeover."""
 
@@ -96,7 +99,7 @@ class TookOver:
     global_step: int
     generation: int
     donor: str
-    """Name of the run that the weights come from."""
+    """Id of the run that the weights come from."""
     wall_time: float
 
 

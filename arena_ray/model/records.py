@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources, Strict
 from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
@@ -91,7 +91,7 @@ class Run(Record):
     execution_id: str | None = None
     member: int | None = None
     """Its number among the runs of its plugin execution, from 0."""
-    hyperparameters: dict[str, FlagValue] = {}
+    hyperparameters: dict[str, FlagValue] = Field(default_factory=dict)
     """As they are now: those of its revision, but for what exploits have changed since."""
     generation: int = 0
     """The number of its newest exploit that was applied; 0 before the first."""
@@ -156,6 +156,8 @@ class Milestone(Record):
     boundary: int
     global_step: int
     score: Measure
+    is_measured: bool = True
+    """False where nothing had been measured; a score that is NaN all the same means that the run has diverged."""
     checkpoint_id: str
     created_at: datetime
 

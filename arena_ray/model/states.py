@@ -41,7 +41,7 @@ class AttemptOutcome(StrEnum):
     LOST = "lost"
     """Killed, or its actor or node died: the run goes on with another attempt."""
     PREEMPTED = "preempted"
-    """Gave its resources to another run at a milestone: the run goes on with another attempt."""
+    """Gave its resources to another run at a milestone, or to an attempt of its own with other flags."""
 
 
 class ExecutionState(StrEnum):
@@ -75,9 +75,9 @@ class ExploitOutcome(StrEnum):
     """Decided and recorded; the run carries it out at its boundary, now or when it starts again."""
     APPLIED = "applied"
     FAILED = "failed"
-    """The weights did not fit, or could not be read; the run went on with its own."""
+    """The weights did not fit or could not be read, or no process started with them; the run went on as it was."""
     ABANDONED = "abandoned"
-    """The run went back to a checkpoint before it, and the donor's weights are gone."""
+    """The donor's weights are gone, or the run ended before it came to this."""
 
 
 _ENDINGS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.PAUSED})

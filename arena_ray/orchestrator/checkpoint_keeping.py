@@ -9,6 +9,7 @@ from pathlib import Path
 from arena_ray.model.events import CheckpointSaved
 from arena_ray.model.records import Checkpoint, Run
 from arena_ray.model.spec import CheckpointPolicy
+from arena_ray.model.states import ExploitOutcome
 from arena_ray.registry.store import Store
 from arena_ray.runner.checkpoint_files import remove_checkpoint_files
 
@@ -40,11 +41,28 @@ def register_checkpoint(
     store.add_checkpoint(
         run.run_id, attempt=attempt, metrics_digest=metrics_digest, episodic_return=episodic_return, **vars(event)
     )
+    if event.generation > run.generation:
+        _settle(store, run, attempt=attempt, generation=event.generation)
+    thin_out(store, run, newest=event.uri)
+
+
+def _settle(store: Store, run: Run, *, attempt: int, generation: int) -> None:
+    """Record an exploit as applied that a checkpoint contains and whose attempt had no time to tell of it."""
+    for exploit in store.list_exploits(run_id=run.run_id):
+        if exploit.generation == generation and exploit.outcome is ExploitOutcome.COMMITTED:
+            store.settle_exploit(run.run_id, attempt=attempt, generation=generation, outcome=ExploitOutcome.APPLIED)
+
+
+def thin_out(store: Store, run: Run, *, newest: str | None = None) -> None:
+    """Delete the run's checkpoints that nobody needs; *newest* is kept wherever it lies.
+
+    It may lie behind others, damaged ones, that the run went back from.
+    """
     revision = store.get_revision(run.revision_id)
-    if revision is not None:
-        held = store.held_checkpoints(run.run_id)
-        for checkpoint in expendable(store.list_checkpoints(run.run_id), revision.checkpoint):
-            if checkpoint.checkpoint_id in held:
-                continue
+    if revision is None:
+        return
+    held = store.held_checkpoints(run.run_id)
+    for checkpoint in expendable(store.list_checkpoints(run.run_id), revision.checkpoint):
+        if checkpoint.checkpoint_id not in held and checkpoint.uri != newest:
             store.remove_checkpoint(checkpoint.checkpoint_id, reason="retention")
             remove_checkpoint_files(Path(checkpoint.uri))

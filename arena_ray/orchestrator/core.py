@@ -49,6 +49,13 @@ _REASONS = {
 }
 
 
+def _wished(run: Run) -> tuple[RunState, str]:
+    """Return the state that the user wants of a run that is not at work, and why it is in it."""
+    if run.intent is Intent.PAUSE:
+        return RunState.PAUSED, _REASONS[AttemptOutcome.PAUSED]
+    return RunState.STOPPED, run.reason or _REASONS[AttemptOutcome.STOPPED]
+
+
 class Orchestrator:
     """Takes orders from people and reports from runs, and keeps the registry. Thread-safe."""
 
@@ -237,7 +244,7 @@ class Orchestrator:
     def _record_end(self, run_id: str, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
         with self._locks[run_id]:
             run = self._store.require_run(run_id)
-            if run.state.is_final:
+            if run.state.is_final or (attempt == 0 and run.state is RunState.PAUSED):
                 return run.state
             if attempt == 0:  # its actor could not even begin
                 return self._store.move_run(run_id, RunState.FAILED, reason=reason).state
@@ -254,12 +261,11 @@ class Orchestrator:
     def _after(self, run: Run, outcome: AttemptOutcome, reason: str | None) -> tuple[RunState, str | None]:
         if outcome is AttemptOutcome.STOPPED:
             return RunState.STOPPED, reason or run.reason or _REASONS[outcome]
+        is_to_go_on = outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED)
+        if is_to_go_on and run.intent is not Intent.NONE:
+            return _wished(run)
         if outcome is not AttemptOutcome.LOST:
             return _TARGETS[outcome], reason or _REASONS.get(outcome)
-        if run.intent in (Intent.STOP, Intent.STOP_NOW):
-            return RunState.STOPPED, run.reason or _REASONS[AttemptOutcome.STOPPED]
-        if run.intent is Intent.PAUSE:
-            return RunState.PAUSED, _REASONS[AttemptOutcome.PAUSED]
         streak = self._store.lost_streak(run.run_id)
         if streak >= self._settings.max_lost_attempts:
             return RunState.FAILED, f"{streak} attempts in a row were lost without progress, the last one: {reason}"
@@ -296,7 +302,9 @@ class Orchestrator:
         """Queue again what was under way, so that the next cluster goes on with it."""
         for run in self._store.list_runs(states=[RunState.STARTING, RunState.RUNNING]):
             with self._locks[run.run_id], suppress(IllegalTransition):
-                self._store.move_run(run.run_id, RunState.QUEUED, reason="its cluster was taken down")
+                is_free = run.intent is Intent.NONE
+                state, reason = (RunState.QUEUED, "its cluster was taken down") if is_free else _wished(run)
+                self._store.move_run(run.run_id, state, reason=reason)
 
     def ensure_drivers(self) -> None:
         """See to it that every experiment with something to do has a living driver."""

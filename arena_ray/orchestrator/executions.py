@@ -6,13 +6,14 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from arena_ray.model.errors import IllegalTransition, NotFound, StaleAttempt
 from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import ExecutionState, ExploitOutcome, Intent, RunState
 from arena_ray.orchestrator.bundle_store import BundleStore
-from arena_ray.plugin.study import EPISODIC_RETURN
+from arena_ray.orchestrator.checkpoint_keeping import thin_out
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.arguments import check_flags
@@ -123,39 +124,44 @@ class Executions:
             execution_id=execution_id,
             member=member,
         )
+        if execution.state is ExecutionState.PAUSED and run.state is RunState.QUEUED:
+            return self._store.move_run(run.run_id, RunState.PAUSED, reason=execution.reason)
         return run
 
-    def reach_milestone(self, run_id: str, *, attempt: int, number: int, metric: str) -> Milestone:
-        """Record that the attempt holds at a milestone, where its newest checkpoint was written, and score it.
+    def reach_milestone(
+        self, run_id: str, *, attempt: int, number: int, place: tuple[int, int], metric: str
+    ) -> Milestone:
+        """Record that the attempt holds at a milestone, where it has a checkpoint, and score it.
 
         Raises:
             StaleAttempt: A newer attempt has taken over.
+            NotFound: The run has no checkpoint of this boundary and generation.
         """
         with self._locks[run_id]:
             run = self._store.require_run(run_id)
             if run.attempt != attempt:
                 raise StaleAttempt(run.name, attempt=attempt, current=run.attempt)
-            newest = self._store.list_checkpoints(run_id)[0]
+            known = self._store.list_checkpoints(run_id)  # the furthest may be one that is damaged
+            here = next((one for one in known if (one.boundary, one.generation) == place), None)
+            if here is None:
+                raise NotFound("checkpoint", f"at boundary {place[0]} of run {run.name}")
+            score = self._hub.score(run.name, metric)
             return self._store.add_milestone(
                 run_id,
                 attempt=attempt,
                 number=number,
-                boundary=newest.boundary,
-                global_step=newest.global_step,
-                score=self._score(run, metric),
-                checkpoint_id=newest.checkpoint_id,
+                boundary=here.boundary,
+                global_step=here.global_step,
+                score=math.nan if score is None else score,
+                is_measured=score is not None,
+                checkpoint_id=here.checkpoint_id,
             )
-
-    def _score(self, run: Run, metric: str) -> float:
-        if metric == EPISODIC_RETURN:
-            return self._hub.episodic_return(run.name)
-        points = self._hub.recent_metrics(run.name, 1, tag=metric)[metric]
-        return points[-1].value if points else math.nan
 
     def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
         """Return the newest value of a tag by run, of all runs of the execution that have logged it."""
-        scores = {run.run_id: self._score(run, metric) for run in self._store.list_runs(execution_id=execution_id)}
-        return {run_id: score for run_id, score in scores.items() if math.isfinite(score)}
+        runs = self._store.list_runs(execution_id=execution_id)
+        scores = {run.run_id: self._hub.score(run.name, metric) for run in runs}
+        return {run_id: score for run_id, score in scores.items() if score is not None and math.isfinite(score)}
 
     def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
         """Record the decision; where the run has one at this milestone already, return that one.
@@ -216,13 +222,15 @@ class Executions:
                 self._store.request(run_id, Intent.STOP, reason=reason)
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
-        """Record how a plugin execution ended, unless the user has stopped it meanwhile.
+        """Record how a plugin execution ended, unless the user has stopped it meanwhile; end the runs of a failed one.
 
         Raises:
             StaleDriver: Another driver has claimed the experiment since.
         """
         self._require(execution_id, driver)
-        try:
+        with suppress(IllegalTransition):
             self._store.move_execution(execution_id, state, reason=reason)
-        except IllegalTransition:
-            return
+        for run in self._store.list_runs(execution_id=execution_id):
+            if state is ExecutionState.FAILED:
+                self.stop_run(run.run_id, driver=driver, reason=f"its plugin has failed: {reason}")
+            thin_out(self._store, run)

@@ -200,7 +200,7 @@ def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
 
     @routes.post("/experiments/{name}/pause", operation_id="pause_experiment")
     def pause_experiment(name: str) -> ExperimentReply:
-        """Ask all runs of an experiment to pause, and its plugin to decide nothing meanwhile."""
+        """Ask all runs of an experiment to pause, and its plugin to begin no others meanwhile."""
         return _experiment_reply(call("experiments.pause", name))
 
     @routes.post("/experiments/{name}/resume", operation_id="resume_experiment")

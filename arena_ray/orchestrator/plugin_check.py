@@ -31,6 +31,7 @@ def check_plugin(submission: Submission, plugins: LoadedPlugins) -> dict[str, An
     given = {**submission.spec.hyperparameters, **submission.spec.flags}
     mistakes: list[str] = []
     for name, value in settings.items():
+        setting = plugin.schema.settings[name]
         if isinstance(value, SearchSpace):
             try:
                 settings[name] = check_space(
@@ -38,7 +39,8 @@ def check_plugin(submission: Submission, plugins: LoadedPlugins) -> dict[str, An
                     submission.report,
                     script=submission.spec.script,
                     given=given,
-                    must_be_live=plugin.schema.settings[name].live,
+                    must_be_live=setting.must_be_live(settings),
+                    permission=setting.live if isinstance(setting.live, str) else None,
                     prefix=f"{PLACE}.{name}",
                 ).to_data()
             except SpecError as exc:

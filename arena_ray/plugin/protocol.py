@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.study import (
-    EPISODIC_RETURN,
     Asha,
     Fifo,
     GridSearch,

@@ -41,9 +41,16 @@ def read_schema(declared: Mapping[str, Mapping[str, Any]], *, check: Check | Non
             settings[name] = _read_setting(name, keys)
         except SpecError as exc:
             mistakes += [f"setting {name!r}: {line}" for line in str(exc).splitlines()]
+    for name, setting in settings.items():
+        if isinstance(setting.live, str) and not _is_boolean(declared.get(setting.live)):
+            mistakes.append(f"setting {name!r}: 'live' names {setting.live!r}, which is no setting of type boolean")
     if mistakes:
         raise SpecError("\n".join(mistakes))
     return Schema(settings, check)
+
+
+def _is_boolean(keys: Any) -> bool:
+    return isinstance(keys, Mapping) and keys.get("type") == SettingType.BOOLEAN
 
 
 def _read_setting(name: Any, keys: Any) -> Setting:

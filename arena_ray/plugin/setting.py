@@ -92,8 +92,15 @@ class Setting(Strict):
     options: tuple[bool | int | float | str, ...] = ()
     label: str = ""
     description: str = ""
-    live: bool = False
-    """Whether each dimension of the search space must be such that it can be set while the script runs."""
+    live: bool | str = False
+    """Whether each dimension of the search space must be such that it can be set while the script runs.
+
+    Or the name of a boolean setting: then they need not be where that is true.
+    """
+
+    def must_be_live(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether :attr:`live` holds under these settings."""
+        return not settings[self.live] if isinstance(self.live, str) else self.live
 
     def fit(self, value: Any, *, place: str) -> Any:
         """Return *value* as the plugin is to get it.
@@ -134,7 +141,7 @@ class Setting(Strict):
         if self.type is SettingType.CHOICE:
             return ", ".join(map(str, self.options))
         if self.type is SettingType.SEARCH_SPACE:
-            return "live" if self.live else ""
+            return f"live unless {self.live}" if isinstance(self.live, str) else "live" if self.live else ""
         if self.min is None and self.max is None:
             return ""
         return self._bounds() + self._unit()

@@ -1,94 +1,92 @@
-"""What a declarative plugin asks for: a study, and the values that it is made of."""
+"""What a declarative plugin asks for: a study, and the values that it is made of. Wrong ones are refused when made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.search_space import SearchSpace
+from arena_ray.model.spec import FlagValue, Strict
 
 Mode = Literal["max", "min"]
-EPISODIC_RETURN = "episodic_return"
+_Count = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Factor = Annotated[float, Field(gt=0)]
 
 
-@dataclass(frozen=True)
-class Fifo:
+class Fifo(Strict):
     """Every run trains to its end."""
 
 
-@dataclass(frozen=True)
-class Asha:
+class Asha(Strict):
     """Asynchronous successive halving: at each rung only the best ``1 / reduction_factor`` go on.
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020, algorithm 2.
     """
 
-    grace_period: int
+    grace_period: _Count
     """Steps of the first rung; nothing is stopped before."""
-    reduction_factor: int = 4
-    max_steps: int | None = None
+    reduction_factor: Annotated[int, Field(ge=2)] = 4
+    max_steps: _Count | None = None
     """Steps above which there is no rung; None takes the script's total."""
 
 
-@dataclass(frozen=True)
-class Pbt:
+class Pbt(Strict):
     """Population-based training: at each interval the worst take over weights and hyperparameters of the best.
 
     Source: Jaderberg et al., Population Based Training of Neural Networks, 2017.
     """
 
-    perturbation_interval: int
+    perturbation_interval: _Count
     """Steps between two milestones."""
-    quantile_fraction: float = 0.25
-    resample_probability: float = 0.25
-    perturbation_factors: tuple[float, float] = (1.2, 0.8)
-    min_gap: float = 0.1
+    quantile_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    resample_probability: _Share = 0.25
+    perturbation_factors: tuple[_Factor, _Factor] = (1.2, 0.8)
+    min_gap: Annotated[float, Field(ge=0)] = 0.1
     """A run whose score is nearer to the donor's than this share of the donor's is left alone: it is noise."""
     synchronous: bool = False
     """Whether all runs wait for each other at each milestone."""
 
 
-@dataclass(frozen=True)
-class RandomSearch:
+class RandomSearch(Strict):
     """Each sample is drawn for itself."""
 
 
-@dataclass(frozen=True)
-class GridSearch:
+class GridSearch(Strict):
     """Each combination of values once."""
 
 
-@dataclass(frozen=True)
-class Tpe:
+class Tpe(Strict):
     """Optuna's tree-structured Parzen estimator; the first samples are random."""
 
-    n_startup: int = 10
+    n_startup: _Count = 10
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(Strict):
     """Runs over a search space under a scheduler."""
 
     param_space: SearchSpace
-    num_samples: int | None
+    num_samples: _Count | None
     """None takes every combination of a grid."""
     scheduler: Fifo | Asha | Pbt = Fifo()
     search_alg: RandomSearch | GridSearch | Tpe = RandomSearch()
     metric: str = EPISODIC_RETURN
     """``episodic_return``, or a tag that the script logs."""
     mode: Mode = "max"
-    max_concurrent: int | None = None
+    max_concurrent: _Count | None = None
     """Samples under way at once; None leaves it to the resources."""
     vary_seed: bool = False
     """Whether each run has a seed of its own, counted up from the experiment's."""
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    """How a study ended."""
+class StudyResult(Strict):
+    """How a study ended; the best score is NaN where nothing was measured."""
+
+    model_config = Strict.model_config | {"allow_inf_nan": True}
 
     best_run_id: str | None
     best_score: float
-    best_hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    best_hyperparameters: dict[str, FlagValue] = Field(default_factory=dict)
     num_runs: int = 0

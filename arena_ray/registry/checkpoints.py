@@ -8,12 +8,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from arena_ray.model.errors import NotFound
-from arena_ray.model.states import FINAL_STATES, ExploitOutcome
+from arena_ray.model.states import ACTIVE_STATES, FINAL_STATES, ExploitOutcome
 from arena_ray.registry.executions import OPEN_STATES
 from arena_ray.registry.moves import require_attempt
 from arena_ray.registry.tables import checkpoints, executions, exploits, milestones, runs
 
-HELD_MILESTONES = 4
 """How many of a run's newest milestones keep their checkpoint, for it may become a donor there."""
 
 _TAKEN_OVER = 2
@@ -83,16 +82,16 @@ def remove_checkpoint(connection: sa.Connection, checkpoint_id: str, *, reason: 
 def held_checkpoints(connection: sa.Connection, run_id: str) -> set[str]:
     """Return the ids of the run's checkpoints that must not be removed.
 
-    They are those of its newest milestones while its execution has not ended, and those that another run, which has
-    not ended, takes over: an exploit of it is committed, or has been applied and is not in its newest checkpoints yet.
+    They are those of its milestones that a run at work may yet ask for while their execution has not ended, and those
+    that another run, which has not ended, takes over: an exploit of it is committed, or has been applied and is not in
+    its newest checkpoints yet.
     """
     of_milestones = (
-        sa.select(milestones.c.checkpoint_id)
+        sa.select(milestones.c.checkpoint_id, milestones.c.number)
         .join(runs, milestones.c.run_id == runs.c.run_id)
         .join(executions, runs.c.execution_id == executions.c.execution_id)
         .where(milestones.c.run_id == run_id, executions.c.state.in_(OPEN_STATES))
-        .order_by(milestones.c.number.desc())
-        .limit(HELD_MILESTONES)
+        .order_by(milestones.c.number)
     )
     donated = (
         sa.select(exploits.c.donor_checkpoint_id, exploits.c.run_id, exploits.c.generation, exploits.c.outcome)
@@ -103,12 +102,29 @@ def held_checkpoints(connection: sa.Connection, run_id: str) -> set[str]:
             runs.c.state.not_in(list(FINAL_STATES)),
         )
     )
-    held = set(connection.execute(of_milestones).scalars())
+    reached = connection.execute(of_milestones).all()
+    next_asked = _furthest_behind(connection, run_id) + 1 if reached else 0
+    oldest = max((one.number for one in reached if one.number <= next_asked), default=0)
+    held = {one.checkpoint_id for one in reached if one.number >= oldest}
     for exploit in connection.execute(donated).all():
         is_applied = exploit.outcome is ExploitOutcome.APPLIED
         if not (is_applied and _generation_taken_over(connection, exploit.run_id) >= exploit.generation):
             held.add(exploit.donor_checkpoint_id)
     return held
+
+
+def _furthest_behind(connection: sa.Connection, run_id: str) -> int:
+    """Return the newest milestone of the run of the same execution that is furthest behind, among those at work."""
+    same = sa.select(runs.c.execution_id).where(runs.c.run_id == run_id).scalar_subquery()
+    newest = (
+        sa.select(sa.func.coalesce(sa.func.max(milestones.c.number), 0).label("number"))
+        .select_from(runs.outerjoin(milestones, milestones.c.run_id == runs.c.run_id))
+        .where(runs.c.execution_id == same, runs.c.state.in_(list(ACTIVE_STATES)))
+        .group_by(runs.c.run_id)
+        .subquery()
+    )
+    found: int | None = connection.scalar(sa.select(sa.func.min(newest.c.number)))
+    return found or 0
 
 
 def _generation_taken_over(connection: sa.Connection, run_id: str) -> int:

@@ -93,8 +93,9 @@ class ExecutionStore(Door):
         global_step: int,
         score: float,
         checkpoint_id: str,
+        is_measured: bool = True,
     ) -> Milestone:
-        """Record that the run holds at a milestone, of the generation that it is of now.
+        """Record that the run holds at a milestone, of the generation of its checkpoint there.
 
         One of the same number is replaced: the run had gone back before it. Told twice of the same checkpoint, return
         the first.
@@ -104,7 +105,12 @@ class ExecutionStore(Door):
             StaleAttempt: The run is at another attempt.
         """
         milestone = exploits.NewMilestone(
-            number=number, boundary=boundary, global_step=global_step, score=score, checkpoint_id=checkpoint_id
+            number=number,
+            boundary=boundary,
+            global_step=global_step,
+            score=score,
+            is_measured=is_measured,
+            checkpoint_id=checkpoint_id,
         )
         with self._database.write() as connection:
             return exploits.add_milestone(connection, run_id, milestone, attempt=attempt, now=self._clock())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from arena_ray.model.records import Attempt, Experiment, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
-from arena_ray.registry import moves, queries
+from arena_ray.registry import exploits, moves, queries
 from arena_ray.registry.checkpoint_store import CheckpointStore
 from arena_ray.registry.execution_store import ExecutionStore
 from arena_ray.registry.submission import Seat, Submission, add_submission
@@ -123,6 +123,8 @@ class Store(ExecutionStore, CheckpointStore):
     def move_run(self, run_id: str, target: RunState, *, attempt: int | None = None, reason: str | None = None) -> Run:
         """Move the run to *target*, with the reason for it; None clears the former one.
 
+        With its end the exploits are abandoned that it has not carried out.
+
         Raises:
             NotFound: There is no such run.
             StaleAttempt: The run is at another attempt than *attempt*.
@@ -130,6 +132,8 @@ class Store(ExecutionStore, CheckpointStore):
         """
         with self._database.write() as connection:
             moves.move_run(connection, run_id, target=target, attempt=attempt, reason=reason, now=self._clock())
+            if target.is_final:
+                exploits.abandon_committed(connection, run_id, reason="the run has ended before", now=self._clock())
             return queries.load_run(connection, run_id)
 
     def end_attempt(self, run_id: str, *, attempt: int, outcome: AttemptOutcome, reason: str | None = None) -> None:

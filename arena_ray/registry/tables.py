@@ -221,6 +221,7 @@ milestones = sa.Table(
     sa.Column("boundary", sa.BigInteger, nullable=False),
     sa.Column("global_step", sa.BigInteger, nullable=False),
     sa.Column("score", Measured),
+    sa.Column("is_measured", sa.Boolean, nullable=False),
     sa.Column("checkpoint_id", sa.ForeignKey("checkpoints.checkpoint_id"), nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.UniqueConstraint("run_id", "number"),

@@ -38,6 +38,17 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Seek:
+    """A start at the place of a checkpoint, but not from its state: the script was given other flags.
+
+    It holds there until it takes over another run's state.
+    """
+
+    total_steps: int | None
+    """How many steps the script takes in all with its new flags."""
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where the training stands."""
 

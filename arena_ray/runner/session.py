@@ -6,23 +6,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from arena_ray.model.events import (
-    AttemptStarted,
-    CheckpointSaved,
-    EpisodeSummary,
-    TookOver,
-    TrainingStep,
-    decode_number,
-)
+from arena_ray.model.events import AttemptStarted, TookOver
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.attempt import End, Launch, Progress, Reporter, judge
+from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge
 from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
 from arena_ray.runner.output import last_lines
 from arena_ray.runner.process import TrainingProcess
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.speed import SpeedMeter
 from arena_ray.runner.takeover import Takeover, carry_out
+from arena_ray.runner.told import checkpoint_event, episode_event, skipped_notes, step_events
 from arena_ray.runner.wire import Message
 
 STDERR_LINES = 20
@@ -41,6 +35,7 @@ class Session:
         self._process: TrainingProcess | None = None
         self._snapshot_at = clock() + launch.snapshot_every_s
         self._snapshot_pending = False
+        self._snapshots = 0
         self._speed = SpeedMeter()
         self._progress = Progress(0, 0, math.nan)
         self._until: int | None = None
@@ -81,8 +76,17 @@ class Session:
         """Whether the state in which the training holds is written down."""
         return self._saved_at == (self._progress.boundary, self._generation)
 
-    def start(self, checkpoint: Checkpoint | None, *, notes: Sequence[str] = (), until_step: int | None = None) -> None:
+    def start(
+        self,
+        checkpoint: Checkpoint | None,
+        *,
+        notes: Sequence[str] = (),
+        until_step: int | None = None,
+        seek: Seek | None = None,
+    ) -> None:
         """Start the training process, from *checkpoint* where there is one; it holds from *until_step* on.
+
+        With *seek* it goes on there without the checkpoint's state.
 
         Raises:
             OSError: The attempt's directory or the process could not be made.
@@ -105,7 +109,10 @@ class Session:
             self._is_restoring = True
             self._generation = checkpoint.generation
             self._saved_at = (checkpoint.boundary, checkpoint.generation)
-            self._process.wire.send("restore", path=checkpoint.uri)
+            if seek is None:
+                self._process.wire.send("restore", path=checkpoint.uri)
+            else:
+                self._process.wire.send("seek", path=checkpoint.uri, total_steps=seek.total_steps)
         self.go_on(until_step)
 
     def go_on(self, until_step: int | None) -> None:
@@ -129,6 +136,15 @@ class Session:
         place = (self._progress.boundary, self._progress.global_step)
         self._outbox.add(TookOver(*place, takeover.generation, takeover.donor, time.time()))
         return True
+
+    def request_snapshot(self) -> None:
+        """Have the state written down at the next boundary; where the training holds, before it goes on."""
+        if self._snapshot_pending:
+            return  # two at one boundary would write over each other
+        self._snapshot_pending = True
+        self._snapshots += 1  # one step may be written more than once: no checkpoint takes another one's place
+        target = self._launch.files.checkpoints / f"{{step}}-a{self._launch.attempt}-{self._snapshots}"
+        self._require_process().wire.send("snapshot", path=str(target))
 
     def advance(self, timeout_s: float) -> End | None:
         """Handle what comes within *timeout_s*, report it, and carry out what the user wants.
@@ -160,28 +176,23 @@ class Session:
             handler(message)
 
     def _on_step(self, message: Message) -> None:
-        if self._is_restoring:  # logged before the main loop: the first attempt has told it already
-            return
-        scalars = {tag: decode_number(value) for tag, value in message["scalars"].items()}
-        event = TrainingStep(message["boundary"], message["step"], scalars, message["wall_time"])
-        self._outbox.add(event)
-        if episode := self._runner.episodes(event):
-            self._outbox.add(episode)
+        if not self._is_restoring:  # else logged before the main loop: the first attempt has told it already
+            for event in step_events(message, self._runner):
+                self._outbox.add(event)
 
     def _on_episode(self, message: Message) -> None:
         if not self._is_restoring:
-            returns, length = (decode_number(message[key]) for key in ("episodic_return", "episodic_length"))
-            self._outbox.add(
-                EpisodeSummary(message["boundary"], message["step"], returns, length, message["wall_time"])
-            )
+            self._outbox.add(episode_event(message))
 
     def _on_boundary(self, message: Message) -> None:
+        if self._is_restoring:  # the script's own beginning
+            return
         self._is_ready = True
         speed = self._speed.at(message["step"], self._clock())
         self._progress = Progress(message["boundary"], message["step"], speed)
         if message.get("ended"):
             self._is_over = True
-            self._request_snapshot()
+            self.request_snapshot()
             self._require_process().wire.send("grant", until_step=None)
         elif message.get("held") and self._until is not None and message["step"] >= self._until:
             self._arrive()
@@ -194,7 +205,7 @@ class Session:
             self._hold()
         else:
             self._is_arriving = True
-            self._request_snapshot()
+            self.request_snapshot()
 
     def _hold(self) -> None:
         self._is_arriving, self._is_holding = False, True
@@ -203,22 +214,16 @@ class Session:
     def _on_restored(self, message: Message) -> None:
         self._is_ready = True
         self._is_restoring = False
-        self._note_skipped(message)
+        self._outbox.note(*skipped_notes(message))
+
+    def _on_sought(self, message: Message) -> None:
+        self._is_restoring = False  # it is ready once it holds there: there is nothing yet to be saved
 
     def _on_snapshot_saved(self, message: Message) -> None:
         self._snapshot_pending = False
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
-        self._note_skipped(message)
-        keys = ("boundary", "digest", "policy_digest", "size_bytes")
-        self._outbox.add(
-            CheckpointSaved(
-                **{key: message[key] for key in keys},
-                global_step=message["step"],
-                uri=message["path"],
-                is_final=bool(message.get("ended")),
-                generation=message.get("generation", 0),
-            )
-        )
+        self._outbox.note(*skipped_notes(message))
+        self._outbox.add(checkpoint_event(message))
         self._saved_at = (message["boundary"], message.get("generation", 0))
         self._outbox.hurry()  # a checkpoint counts only when it is registered: do not wait
         if self._is_arriving:
@@ -242,21 +247,10 @@ class Session:
     def _on_bye(self, message: Message) -> None:
         self._bye = message["outcome"]
 
-    def _note_skipped(self, message: Message) -> None:
-        for item in message.get("skipped") or ():
-            self._outbox.note(f"not captured: {item['name']} ({item['why']}); resume is warm, not exact")
-
     def _snapshot_when_due(self) -> None:
         is_due = self._is_ready and not self._snapshot_pending and self._clock() >= self._snapshot_at
         if is_due and not self._is_holding:
-            self._request_snapshot()
-
-    def _request_snapshot(self) -> None:
-        self._snapshot_pending = True
-        # One place in training may be written twice, before and after a takeover: neither replaces the other.
-        suffix = f"-g{self._generation}" if self._generation else ""
-        target = self._launch.files.checkpoints / f"{{step}}-a{self._launch.attempt}{suffix}"
-        self._require_process().wire.send("snapshot", path=str(target))
+            self.request_snapshot()
 
     def _report_when_due(self) -> None:
         if self._outbox.is_due:
@@ -269,7 +263,7 @@ class Session:
         elif intent in (Intent.STOP, Intent.PAUSE) and self._leaving is Intent.NONE and self._is_ready:
             self._leaving = intent
             if not (self._is_holding and self.has_checkpoint_here):
-                self._request_snapshot()
+                self.request_snapshot()
             self._require_process().wire.send("stop")
 
     def _find_end(self) -> End | None:

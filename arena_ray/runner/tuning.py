@@ -21,6 +21,7 @@ def check_space(
     script: str,
     given: Mapping[str, FlagValue],
     must_be_live: bool,
+    permission: str | None = None,
     prefix: str = "param_space",
 ) -> SearchSpace:
     """Return *space* with its values fitted to the types of the script's flags: 1 for a float becomes 1.0.
@@ -31,6 +32,7 @@ def check_space(
         script: Its name, for errors.
         given: What the experiment file gives under ``hyperparameters`` and ``flags``.
         must_be_live: Whether values are to be changed while the script runs.
+        permission: The setting that would allow to start the script anew for those that cannot, for errors.
         prefix: The place of the space in the experiment file, for errors.
 
     Raises:
@@ -39,8 +41,10 @@ def check_space(
     known = {argument.name: argument for argument in report.arguments}
     fitted: dict[str, AnyDimension] = {}
     mistakes: list[str] = []
+    ways_out = ["give it under flags instead", *([f"set {permission}: true"] if permission else [])]
+    way_out = ", or ".join(ways_out) if must_be_live else None
     for name, dimension in space.dimensions.items():
-        found = list(_mistakes(name, dimension, known, script=script, given=given, must_be_live=must_be_live))
+        found = list(_mistakes(name, dimension, known, script=script, given=given, way_out=way_out))
         if not found:
             fitted[name] = _fitted(dimension, known[name])
         mistakes += (f"{prefix}.{name}: {mistake}" for mistake in found)
@@ -86,8 +90,9 @@ def _mistakes(
     *,
     script: str,
     given: Mapping[str, FlagValue],
-    must_be_live: bool,
+    way_out: str | None,
 ) -> Iterator[str]:
+    """Yield what speaks against the dimension; one that is fixed needs a *way_out*, unless that is None."""
     mistake = flag_mistake(name, known, script)
     if mistake is not None:
         yield mistake
@@ -95,11 +100,8 @@ def _mistakes(
     argument = known[name]
     if name in given:
         yield "given under hyperparameters or flags too; keep one of them"
-    if must_be_live and argument.fixed_line is not None:
-        yield (
-            f"cannot be changed while {script} runs: line {argument.fixed_line} {argument.fixed_why}; "
-            "give it under flags instead"
-        )
+    if way_out is not None and argument.fixed_line is not None:
+        yield f"cannot be changed while {script} runs: line {argument.fixed_line} {argument.fixed_why}; {way_out}"
     yield from _misfits(dimension, argument, script)
 
 

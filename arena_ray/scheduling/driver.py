@@ -35,8 +35,8 @@ class Engine(Trials, Protocol):
         """Queue the run."""
         ...
 
-    def is_held(self, run_id: str) -> bool:
-        """Whether the run's trial is paused by the user."""
+    def is_waiting(self, run_id: str) -> bool:
+        """Whether the run's trial has no actor yet, or is paused."""
         ...
 
     def release(self, run_id: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from arena_ray.model.errors import ArenaError, StaleDriver
+from arena_ray.model.errors import ArenaError, RegistryError, StaleDriver
 from arena_ray.model.records import Execution
 from arena_ray.model.states import ExecutionState
 from arena_ray.plugin.discovery import load_plugins
@@ -153,8 +153,8 @@ class ExecutionDriver:
                 self._open()
             if self._runs is not None and not is_paused and (result := self._runs.tick()) is not None:
                 self._api.answers.put(result)
-        except StaleDriver:
-            raise
+        except (StaleDriver, RegistryError):
+            raise  # not the plugin's fault: another driver has taken over, or will try again
         except ArenaError as exc:
             self._api.answers.put(exc)
         return False

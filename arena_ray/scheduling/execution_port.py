@@ -54,13 +54,16 @@ class ExecutionPort(Protocol):
         """Queue the execution's run with this number, unless it exists; *hyperparameters* come upon the spec's."""
         ...
 
-    def reach_milestone(self, run_id: str, *, attempt: int, number: int, metric: str) -> Milestone:
-        """Record that the attempt holds at a milestone, where its newest checkpoint was written, and score it.
+    def reach_milestone(
+        self, run_id: str, *, attempt: int, number: int, place: tuple[int, int], metric: str
+    ) -> Milestone:
+        """Record that the attempt holds at a milestone, where it has a checkpoint, and score it.
 
         Args:
             run_id: The run.
             attempt: Its attempt.
             number: The milestone.
+            place: Boundary and generation of the checkpoint.
             metric: ``episodic_return``, or the tag whose newest value is the score.
         """
         ...
@@ -113,10 +116,12 @@ class RayExecutions:
         keys = {"driver": driver, "member": member, "hyperparameters": dict(hyperparameters), "seed": seed}
         return cast("Run", self._call("executions.add_run", execution_id, **keys))
 
-    def reach_milestone(self, run_id: str, *, attempt: int, number: int, metric: str) -> Milestone:
+    def reach_milestone(
+        self, run_id: str, *, attempt: int, number: int, place: tuple[int, int], metric: str
+    ) -> Milestone:
         """See :class:`ExecutionPort`."""
-        answer = self._call("executions.reach_milestone", run_id, attempt=attempt, number=number, metric=metric)
-        return cast("Milestone", answer)
+        keys = {"attempt": attempt, "number": number, "place": place, "metric": metric}
+        return cast("Milestone", self._call("executions.reach_milestone", run_id, **keys))
 
     def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
         """See :class:`ExecutionPort`."""

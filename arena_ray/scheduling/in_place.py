@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from arena_ray.model.errors import IllegalTransition
 from arena_ray.model.records import Exploit, Milestone, Run
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import ExploitOutcome, RunState
@@ -70,8 +71,10 @@ class MilestoneScheduler(TrialScheduler):
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Note how the run ended."""
-        self.on_end(trial.trial_id, RunState(result.get(OUTCOME, RunState.FAILED.value)))
+        """Note how the run ended; a trial also ends with its driver, or when another actor has its run."""
+        outcome = RunState(result.get(OUTCOME, RunState.RUNNING.value))
+        if outcome.is_final:
+            self.on_end(trial.trial_id, outcome)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """Note that the run waits for nothing any more: it was paused or stopped before it had an actor."""
@@ -145,25 +148,32 @@ class InPlacePbt(MilestoneScheduler):
         first = {exploit.run_id: exploit.hyperparameters_before for exploit in reversed(record.exploits)}
         for run in record.runs:
             self._add(run, first.get(run.run_id, run.hyperparameters))
-        events: list[Milestone | Exploit] = [*record.milestones, *record.exploits]
-        for event in sorted(events, key=lambda event: event.created_at):
+        events: list[tuple[datetime, Milestone | Exploit | Run]] = []
+        events += [(milestone.created_at, milestone) for milestone in record.milestones]
+        events += [(exploit.created_at, exploit) for exploit in record.exploits]
+        events += [(run.ended_at, run) for run in record.runs if run.ended_at is not None]
+        for _, event in sorted(events, key=lambda event: event[0]):
             self._recall(event)
         for run in record.runs:
-            if run.state.is_final:
-                self.on_end(run.run_id, run.state)
-            elif run.state is RunState.PAUSED:
+            if run.state is RunState.PAUSED:
                 self._population.suspend(run.run_id)
 
-    def _recall(self, event: Milestone | Exploit) -> None:
-        if isinstance(event, Milestone):
+    def _recall(self, event: Milestone | Exploit | Run) -> None:
+        if isinstance(event, Run):
+            self._end(event.run_id, event.state)
+        elif isinstance(event, Milestone):
             self._population.recall(
                 event.run_id,
                 milestone=event.number,
                 score=event.score,
                 checkpoint=event.checkpoint_id,
                 generation=event.generation,
+                is_measured=event.is_measured,
             )
-            return
+        else:
+            self._recall_exploit(event)
+
+    def _recall_exploit(self, event: Exploit) -> None:
         self._exploited[event.run_id] = event.milestone
         self._population.restore_exploit(
             event.run_id,
@@ -180,7 +190,11 @@ class InPlacePbt(MilestoneScheduler):
         self._held[milestone.run_id] = milestone
         self._away.discard(milestone.run_id)
         self._population.observe(
-            milestone.run_id, milestone=milestone.number, score=milestone.score, checkpoint=milestone.checkpoint_id
+            milestone.run_id,
+            milestone=milestone.number,
+            score=milestone.score,
+            checkpoint=milestone.checkpoint_id,
+            is_measured=milestone.is_measured,
         )
         self._carry_out(self._population.decide())
         return milestone.run_id in self._away
@@ -192,32 +206,43 @@ class InPlacePbt(MilestoneScheduler):
             self._population.revoke_exploit(milestone.run_id, generation=generation)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
-        decided = {decision.clone: decision.exploit for decision in decisions}
-        for run_id, takeover in decided.items():
-            held = self._held.pop(run_id)
-            order = self._commit(self._exploit(held, takeover)) if takeover else None
-            if order is not None:
-                self._exploited[run_id] = held.number
+        decided = {decision.clone: self._order(decision) for decision in decisions}
+        waiting = sorted(self._population.waiting - self._away)
+        leaving = self._leaving([run_id for run_id in [*decided, *waiting] if run_id not in self._away])
+        for run_id, order in decided.items():
             if run_id in self._away:
                 self._away.discard(run_id)  # it finds the order when it starts again
-            elif self._gives_way(run_id):
-                self._crew.give_way(run_id)
-                self._away.add(run_id)
-            else:
+            elif run_id not in leaving:
                 self._crew.decide(run_id, order)
-        for run_id in self._population.waiting - self._away:
-            if self._gives_way(run_id):
-                self._crew.give_way(run_id)
-                self._away.add(run_id)
+        for run_id in leaving:
+            self._crew.give_way(run_id)
+        self._away |= leaving
 
-    def _gives_way(self, run_id: str) -> bool:
-        """Return whether another run, behind this one, lacks a place to run."""
-        here = self._population.milestone_of(run_id)
-        return any(
-            self._population.milestone_of(other) < here and self._crew.is_short_of(other)
+    def _order(self, decision: Decision) -> ExploitOrder | None:
+        held = self._held.pop(decision.clone)
+        if decision.exploit is None:
+            return None
+        try:
+            order = self._commit(self._exploit(held, decision.exploit))
+        except IllegalTransition:  # the run has ended meanwhile
+            return None
+        self._exploited[decision.clone] = held.number
+        return order
+
+    def _leaving(self, holding: Sequence[str]) -> set[str]:
+        """Return which of the runs that hold give way: one for each run behind it that lacks a place."""
+        at_work = self._population.waiting | set(holding)
+        behind = sorted(
+            (self._population.milestone_of(other), other)
             for other in self._members
-            if other != run_id and other not in self._population.waiting
+            if other not in at_work and self._crew.is_short_of(other)
         )
+        leaving: set[str] = set()
+        for run_id in sorted(holding, key=self._population.milestone_of, reverse=True):
+            if behind and behind[0][0] < self._population.milestone_of(run_id):
+                behind.pop(0)
+                leaving.add(run_id)
+        return leaving
 
     def _exploit(self, held: Milestone, takeover: Takeover) -> Exploit:
         return Exploit(
@@ -242,15 +267,19 @@ class InPlacePbt(MilestoneScheduler):
 
     def on_end(self, run_id: str, outcome: RunState) -> None:
         """Keep a completed run as a donor; nobody waits for it any more."""
+        self._end(run_id, outcome)
+        self._carry_out(self._population.decide())
+
+    def _end(self, run_id: str, outcome: RunState) -> None:
         if outcome is RunState.COMPLETED:
             self._population.retire(run_id)
         else:
             self._population.drop(run_id)
-        self._carry_out(self._population.decide())
 
     def on_pause(self, run_id: str) -> None:
-        """Let nobody wait for the run."""
+        """Let nobody wait for the run; when it goes on, it holds here again."""
         self._population.suspend(run_id)
+        self._held.pop(run_id, None)
         self._carry_out(self._population.decide())
 
     def on_release(self, run_id: str) -> None:

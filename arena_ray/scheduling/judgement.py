@@ -17,7 +17,6 @@ from arena_ray.model.states import ExploitCause
 from arena_ray.plugin.study import Mode
 from arena_ray.scheduling.member import Member, Part, Standing
 
-
 QUORUM = 0.75
 """Share of the population that must have reached a milestone before anyone is judged there: among few, the worst may
 still be good."""
@@ -40,8 +39,8 @@ class Rules:
 class Takeover:
     """A member gets weights and optimizer of a donor, and the donor's hyperparameters, perturbed.
 
-    ``milestone`` is where the clone holds, and ``generation`` what it becomes. The two scores are those that were
-    compared: at the newest milestone that both, and a quorum of the others, had reached.
+    ``milestone`` is where the clone holds, and ``generation`` what it becomes. The two scores are those of the weights
+    that it gives up and of those that it gets.
     """
 
     donor: str
@@ -86,7 +85,7 @@ class Judge:
         if standing.milestone <= member.exploited_at:  # it came here again, after a crash
             return None
         if not standing.is_finite:
-            return self._rescued(member, standing)
+            return self._rescued(member, standing) if standing.is_measured else None
         if not standing.judged_at:
             return None
         own = member.standings[standing.judged_at].score
@@ -97,9 +96,15 @@ class Judge:
             return None
         rng = self._rng(member)
         donor = self._donor(ranking[:-size], scores, standing, rng)
-        if donor is None or self._sign * (scores[donor] - own) <= self._rules.min_gap * abs(scores[donor]):
+        if donor is None or not self._is_gap(own, scores[donor]):
             return None
-        return self._takeover(member, standing, donor, (own, scores[donor]), ExploitCause.QUANTILE, rng)
+        takeover = self._takeover(member, standing, donor, ExploitCause.QUANTILE, rng)
+        # Where only an old milestone could be compared, the weights to be had must still be better than its own now.
+        return takeover if self._is_gap(standing.score, takeover.donor_score) else None
+
+    def _is_gap(self, score: float, donor_score: float) -> bool:
+        """Return whether the donor is better, by more than noise."""
+        return self._sign * (donor_score - score) > self._rules.min_gap * abs(donor_score)
 
     def _rescued(self, member: Member, standing: Standing) -> Takeover | None:
         """Give a diverged member sound weights if anyone has any; a gap is not asked for, nor in need a quorum."""
@@ -111,8 +116,7 @@ class Judge:
             rng = self._rng(member)
             donor = self._donor(self._ranked(scores), scores, standing, rng)
             if donor is not None:
-                compared = (standing.score, scores[donor])
-                return self._takeover(member, standing, donor, compared, ExploitCause.DIVERGED, rng)
+                return self._takeover(member, standing, donor, ExploitCause.DIVERGED, rng)
         return None
 
     def _has_quorum(self, milestone: int, member: Member, standing: Standing) -> bool:
@@ -158,7 +162,6 @@ class Judge:
         member: Member,
         standing: Standing,
         donor_key: str,
-        compared: tuple[float, float],
         cause: ExploitCause,
         rng: random.Random,
     ) -> Takeover:
@@ -180,8 +183,8 @@ class Judge:
             cause=cause,
             generation=member.newest_number + 1,
             milestone=standing.milestone,
-            score=compared[0],
-            donor_score=compared[1],
+            score=standing.score,
+            donor_score=source.score,
         )
 
     def _rng(self, member: Member) -> random.Random:

@@ -29,7 +29,9 @@ class Standing:
     score: float
     checkpoint: Any
     generation: int
-    arrival: int
+    is_measured: bool = True
+    """Whether there was anything to score; if not, the member is not compared, and not replaced either."""
+    arrival: int = 0
     """Its place in the order in which all members arrived at all milestones, from 1."""
     judged_at: int = 0
     """The milestone at which the member was compared with others when it arrived here; 0 if at none."""

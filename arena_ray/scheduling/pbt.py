@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.result import DEFAULT_METRIC
+from ray.tune.result import DEFAULT_METRIC, TRAINING_ITERATION
 from ray.tune.schedulers import TrialScheduler
 
 from arena_ray.model.search_space import SearchSpace
@@ -144,6 +144,7 @@ class PopulationBasedTraining(TrialScheduler):
         arrival = self.arrival_of(result) if result else None
         if arrival is not None and arrival.milestone > course.reached:
             saved = self._population().arrive(course, arrival, is_end=True)
+            saved.iteration = result.get(TRAINING_ITERATION)
             self._exploiter.save_by_pause(saved)  # what Tune saves at the end of a trial, if it does
         self._leave(trial, is_donor=True)
 

@@ -51,16 +51,27 @@ class Population:
         lives = {generation: (0, dict(hyperparameters))}
         self._members[key] = Member(key, member, lives, newest_number=generation)
 
-    def observe(self, key: str, *, milestone: int, score: float, checkpoint: Any) -> None:
+    def observe(self, key: str, *, milestone: int, score: float, checkpoint: Any, is_measured: bool = True) -> None:
         """Take in that a member holds at a milestone. A repeated call, after a crash, changes no decision."""
         member = self._members[key]
-        self._arrive(member, milestone, score, checkpoint, member.generation_at(milestone))
-        if member.part in (Part.ACTIVE, Part.SUSPENDED):
+        generation = member.generation_at(milestone)
+        self._arrive(member, Standing(milestone, score, checkpoint, generation, is_measured=is_measured))
+        if member.part is Part.ACTIVE:
             member.waits_at = milestone
 
-    def recall(self, key: str, *, milestone: int, score: float, checkpoint: Any, generation: int) -> None:
+    def recall(
+        self,
+        key: str,
+        *,
+        milestone: int,
+        score: float,
+        checkpoint: Any,
+        generation: int,
+        is_measured: bool = True,
+    ) -> None:
         """Take in a milestone of the recorded history, in the order of the records; the member does not wait there."""
-        self._arrive(self._members[key], milestone, score, checkpoint, generation)
+        standing = Standing(milestone, score, checkpoint, generation, is_measured=is_measured)
+        self._arrive(self._members[key], standing)
 
     def settle(self, takeover: Takeover, clone: str) -> None:
         """Take in that an exploit is committed: generation and hyperparameters of the clone are others now."""
@@ -95,9 +106,10 @@ class Population:
         self._leave(key, Part.DROPPED)
 
     def suspend(self, key: str) -> None:
-        """Take in that the user paused a member: nobody waits for it, and it is not decided."""
+        """Take in that the user paused a member: nobody waits for it, and it is decided when it comes here again."""
         if self._members[key].part is Part.ACTIVE:
             self._members[key].part = Part.SUSPENDED
+        self._members[key].waits_at = None
 
     def resume(self, key: str) -> None:
         """Take in that a member goes on that was paused, or had failed."""
@@ -135,14 +147,15 @@ class Population:
         member = self._members[key]
         return member.hyperparameters(member.generation)
 
-    def _arrive(self, member: Member, milestone: int, score: float, checkpoint: Any, generation: int) -> None:
-        before = member.standings.get(milestone)
+    def _arrive(self, member: Member, standing: Standing) -> None:
+        before = member.standings.get(standing.milestone)
         if before is not None:  # it came here again: its place in the order and its generation are those of then
-            before.score, before.checkpoint = score, checkpoint
+            before.score, before.is_measured = standing.score, standing.is_measured
+            before.checkpoint = standing.checkpoint
             return
         self._arrivals += 1
-        standing = Standing(milestone, score, checkpoint, generation, self._arrivals)
-        member.standings[milestone] = standing
+        standing.arrival = self._arrivals
+        member.standings[standing.milestone] = standing
         standing.judged_at = self._judge.comparable_at(member, standing)
 
     def _leave(self, key: str, part: Part) -> None:

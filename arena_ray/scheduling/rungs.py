@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from arena_ray.scheduling.execution_port import StudyRecord
 from arena_ray.scheduling.in_place import Crew, MilestoneScheduler
 
 _TIME, _SCORE = "milestone_steps", "milestone_score"
+_WORST = sys.float_info.max / 4
+"""Stands for what was not measured. Not infinite: between two infinities there is no percentile."""
 
 
 def rungs(asha: Asha, *, total_steps: int) -> tuple[int, ...]:
@@ -44,7 +47,7 @@ class RungScheduler(MilestoneScheduler):
         super().__init__(crew)
         self._steps = steps
         self._stop = stop
-        self._worst = -math.inf if mode == "max" else math.inf
+        self._worst = -_WORST if mode == "max" else _WORST
         self._halving: Any = AsyncHyperBandScheduler(
             time_attr=_TIME,
             metric=_SCORE,
@@ -54,6 +57,7 @@ class RungScheduler(MilestoneScheduler):
             reduction_factor=asha.reduction_factor,
         )
         self._known: dict[str, Any] = {}
+        self._verdicts: dict[tuple[str, int], bool] = {}
 
     def recall(self, record: StudyRecord) -> None:
         """Take in all that has happened before this driver; what was to be stopped and was not, is stopped now."""
@@ -71,6 +75,13 @@ class RungScheduler(MilestoneScheduler):
         return False
 
     def _passes(self, milestone: Milestone) -> bool:
+        """Return whether the run may go on from there. Asked again while it holds, the halving would let anybody go."""
+        key = (milestone.run_id, milestone.number)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._judge(milestone)
+        return self._verdicts[key]
+
+    def _judge(self, milestone: Milestone) -> bool:
         trial = self._known.get(milestone.run_id)
         if trial is None:
             trial = self._known[milestone.run_id] = SimpleNamespace(trial_id=milestone.run_id, last_result={})

@@ -6,10 +6,15 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
+from arena_ray.model.errors import SpecError
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.study import GridSearch, Study, Tpe
+
+MOST_SAMPLES = 10_000
+"""Runs of one study."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,13 @@ def open_search(study: Study, *, seed: int) -> Search:
     """Return the search that *study* asks for.
 
     Raises:
-        SpecError: The space has no grid.
+        SpecError: The space has no grid, or one that is too large.
     """
     if isinstance(study.search_alg, GridSearch):
-        return _Listed(list(study.param_space.grid()), limit=study.num_samples)
+        samples = list(islice(study.param_space.grid(), study.num_samples or MOST_SAMPLES + 1))
+        if len(samples) > MOST_SAMPLES:
+            raise SpecError(f"the grid has more than {MOST_SAMPLES:,} combinations; give each dimension fewer values")
+        return _Listed(samples)
     size = study.num_samples or 1
     if isinstance(study.search_alg, Tpe):
         return _Optuna(study, size=size, seed=seed)
@@ -50,9 +58,9 @@ def open_search(study: Study, *, seed: int) -> Search:
 class _Listed:
     learns = False
 
-    def __init__(self, samples: Sequence[dict[str, FlagValue]], *, limit: int | None) -> None:
-        self._samples = samples[:limit]
-        self.size = len(self._samples)
+    def __init__(self, samples: Sequence[dict[str, FlagValue]]) -> None:
+        self._samples = samples
+        self.size = len(samples)
 
     def sample(self, member: int, trained: Sequence[Trained]) -> dict[str, FlagValue]:
         return self._samples[member]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from arena_ray.model.errors import ArenaError
+from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.records import Execution, Run
 from arena_ray.model.states import RunState
-from arena_ray.plugin.study import EPISODIC_RETURN, Asha, Pbt, Study, StudyResult
+from arena_ray.plugin.study import Asha, Pbt, Study, StudyResult
 from arena_ray.scheduling.execution_port import ExecutionPort, StudyRecord
 from arena_ray.scheduling.in_place import Crew, InPlacePbt, MilestoneScheduler
 from arena_ray.scheduling.milestones import Course, Milestones
@@ -18,6 +20,16 @@ from arena_ray.scheduling.rungs import RungScheduler, rungs
 from arena_ray.scheduling.search import Trained, open_search
 
 LOOK_INTERVAL_S = 1.0
+RUNS_A_TICK = 8
+"""So many runs are made at a time, so that those that train are not kept waiting."""
+
+
+class AllRunsFailed(ArenaError, RuntimeError):
+    """A study has no result: none of its runs came to a good end."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        first = (runs[0].reason or "for no known reason").splitlines()[0]
+        super().__init__(f"all {len(runs)} runs failed, the first of them: {first}")
 
 
 class Trials(Crew, Protocol):
@@ -27,8 +39,8 @@ class Trials(Crew, Protocol):
         """Whether the run has a trial that has not ended."""
         ...
 
-    def is_waiting(self, run_id: str) -> bool:
-        """Whether the run's trial has no actor yet, or is paused."""
+    def is_held(self, run_id: str) -> bool:
+        """Whether the run's trial is paused by the user."""
         ...
 
 
@@ -104,18 +116,32 @@ class StudyRuns:
         self._port.stop_run(run_id, driver=self._driver, reason=reason)
 
     def tick(self) -> StudyResult | None:
-        """Make the runs that may be made now; return the result once all are over."""
+        """Make the runs that may be made now; return the result once all are over.
+
+        Raises:
+            AllRunsFailed: They are, and none of them well.
+        """
         self._add_runs()
-        if len(self._runs) < self._search.size or any(self._engine.has(run_id) for run_id in self._runs.values()):
+        if len(self._runs) < self._search.size or any(self._is_at_work(run_id) for run_id in self._runs.values()):
             return None
         if self._clock() < self._next_look:
             return None
         self._next_look = self._clock() + LOOK_INTERVAL_S
         record = self._port.record(self._execution.execution_id)
-        return self._result(record) if all(run.state.is_final for run in record.runs) else None
+        if not all(run.state.is_final for run in record.runs):
+            return None
+        if all(run.state is RunState.FAILED for run in record.runs):
+            raise AllRunsFailed(record.runs)
+        return self._result(record)
+
+    def _is_at_work(self, run_id: str) -> bool:
+        # What the user has paused may be stopped too, without its trial: the registry knows.
+        return self._engine.has(run_id) and not self._engine.is_held(run_id)
 
     def _add_runs(self) -> None:
-        while len(self._runs) < self._search.size and self._has_room():
+        made = 0
+        while made < RUNS_A_TICK and len(self._runs) < self._search.size and self._has_room():
+            made += 1
             member = len(self._runs)
             sample = self._search.sample(member, self._trained() if self._search.learns else ())
             seed = self._execution.spec.seed + (member if self._study.vary_seed else 0)
@@ -129,10 +155,14 @@ class StudyRuns:
                 return  # its trial comes first; then it is seen whether there is room for another
 
     def _has_room(self) -> bool:
-        at_work = [run_id for run_id in self._runs.values() if self._engine.has(run_id)]
-        if self._study.max_concurrent is not None and len(at_work) >= self._study.max_concurrent:
+        if self._study.max_concurrent is None and not self._search.learns:
+            return True
+        # The registry is asked: the engine gets its trials only after this, also those of a driver before this one.
+        known = self._port.record(self._execution.execution_id).runs
+        under_way = [run for run in known if not run.state.is_final]
+        if self._study.max_concurrent is not None and len(under_way) >= self._study.max_concurrent:
             return False
-        return not self._search.learns or not any(self._engine.is_waiting(run_id) for run_id in at_work)
+        return not self._search.learns or not any(run.state is RunState.QUEUED for run in under_way)
 
     def _trained(self) -> list[Trained]:
         record = self._port.record(self._execution.execution_id)
@@ -155,6 +185,11 @@ class StudyRuns:
         measured = [(run, score) for run, score in ended if math.isfinite(score)]
         best = max(measured, key=lambda pair: sign * pair[1], default=None)
         if best is None:
-            return StudyResult(None, math.nan, num_runs=len(record.runs))
-        hyperparameters: Mapping[str, object] = best[0].hyperparameters
-        return StudyResult(best[0].run_id, best[1], hyperparameters, num_runs=len(record.runs))
+            return StudyResult(best_run_id=None, best_score=math.nan, num_runs=len(record.runs))
+        run, score = best
+        return StudyResult(
+            best_run_id=run.run_id,
+            best_score=score,
+            best_hyperparameters=run.hyperparameters,
+            num_runs=len(record.runs),
+        )

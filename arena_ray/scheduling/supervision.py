@@ -26,6 +26,7 @@ from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.hold import Hold
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Acknowledgement, Assignment, Port
+from arena_ray.scheduling.restart import Entry, History, find_entry
 
 HARNESS = Path(arena_ray.harness.__file__).parent
 HOLD_POLL_S = 0.1
@@ -84,6 +85,7 @@ class Supervision:
         self._outcome: RunState | None = None
         self._course = Course()
         self._hold: Hold | None = None
+        self._history = History()
 
     def start(self, run_id: str, *, course: Course | None = None) -> None:
         """Begin an attempt at the run, from its newest sound checkpoint.
@@ -100,6 +102,7 @@ class Supervision:
             self._end(End(AttemptOutcome.FAILED, str(exc)))
 
     def _begin(self) -> None:
+        self._hold = None
         assignment = self._port.assignment(self._run_id)
         checkpoint, notes = choose_checkpoint(assignment.checkpoints)
         attempt = self._port.begin_attempt(
@@ -109,9 +112,14 @@ class Supervision:
             token=self._new_token(),
         )
         self._attempt = attempt.number
-        launch, runner, script = self._prepare(assignment)
+        launch, runner, script, entry = self._prepare(assignment, checkpoint)
         self._session = session = Session(launch, runner=runner, report=self._report)
-        session.start(checkpoint, notes=notes, until_step=self._first_stop(assignment, checkpoint))
+        session.start(
+            checkpoint,
+            notes=[*notes, *entry.notes],
+            until_step=self._first_stop(assignment, checkpoint, entry),
+            seek=entry.seek,
+        )
         self._hold = Hold(
             self._port.executions,
             session,
@@ -119,30 +127,38 @@ class Supervision:
             attempt=attempt.number,
             course=self._course,
             script=script,
-            flags=assignment.revision.flags,
+            entry=entry,
+            history=self._history,
             orders=assignment.exploits,
         )
 
-    def _first_stop(self, assignment: Assignment, checkpoint: Checkpoint | None) -> int | None:
+    def _first_stop(self, assignment: Assignment, checkpoint: Checkpoint | None, entry: Entry) -> int | None:
         step, boundary, generation = (
             (checkpoint.global_step, checkpoint.boundary, checkpoint.generation) if checkpoint else (0, 0, 0)
         )
+        if entry.restart is not None:
+            return step
+        if self._history.decided_at == (boundary, generation):
+            return self._course.milestones.next_after(step)
         return self._course.first_stop(
             step=step, boundary=boundary, generation=generation, reached=assignment.milestones
         )
 
-    def _prepare(self, assignment: Assignment) -> tuple[Launch, Runner, ScriptReport]:
+    def _prepare(
+        self, assignment: Assignment, checkpoint: Checkpoint | None
+    ) -> tuple[Launch, Runner, ScriptReport, Entry]:
         run, revision = assignment.run, assignment.revision
         runner = self._runners[run.runner]
         workspace = Workspace(Path(assignment.home))
         files = workspace.run(run.name)
-        entry = assignment.bundle.materialise(workspace.bundles)
+        path = assignment.bundle.materialise(workspace.bundles)
         interpreter = str(runner.interpreter())
-        report = runner.inspect(entry.read_text(encoding="utf-8"), path=run.script)
+        report = runner.inspect(path.read_text(encoding="utf-8"), path=run.script)
         if report.requires_cuda:
             check_cuda(run.script, interpreter=interpreter)
+        entry = find_entry(assignment, checkpoint, report)
         script = preflight.training_command(
-            runner, interpreter=interpreter, script=entry, flags=revision.flags, env_id=run.env_id, seed=run.seed
+            runner, interpreter=interpreter, script=path, flags=entry.flags, env_id=run.env_id, seed=run.seed
         )
         harness = ["-u", str(HARNESS), "--fd", "{fd}", "--attempt", str(self._attempt)]
         command = [script[0], *harness, "--tensorboard", str(files.tensorboard), "--", *script[1:]]
@@ -155,7 +171,7 @@ class Supervision:
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
         )
-        return launch, runner, report
+        return launch, runner, report, entry
 
     def _report(self, batch: Batch) -> Intent:
         self._acknowledged = self._port.report(batch)
@@ -177,15 +193,21 @@ class Supervision:
 
     def _advance(self, session: Session, timeout_s: float) -> End | None:
         end = session.advance(min(timeout_s, HOLD_POLL_S) if session.is_holding else timeout_s)
-        if end is None and session.is_holding and self._hold is not None:
+        if self._hold is None:
+            return end
+        if end is not None:
+            return self._hold.judge(end)
+        if session.is_holding:
             self._hold.arrive()
-        return end
+        return self._hold.departure
 
     def decide(self, order: ExploitOrder | None) -> None:
         """Let a run that holds at a milestone go on, with another run's weights where there is an *order*."""
         if self._outcome is None and self._hold is not None:
             with suppress(StaleAttempt):  # the next advance finds out
                 self._hold.end(order)
+            if self._hold.departure is not None:
+                self._end(self._hold.departure)
 
     def leave(self) -> None:
         """Give way to another run: end the training where it holds, written down, to go on there later."""
@@ -203,8 +225,8 @@ class Supervision:
         except StaleAttempt:
             state = RunState.QUEUED
         else:
-            if end.outcome is AttemptOutcome.LOST and state is RunState.QUEUED:
-                self.start(self._run_id)  # the node is fine, only the process died: go on here
+            if end.outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED) and state is RunState.QUEUED:
+                self.start(self._run_id)  # the node is fine, only the process is gone: go on here
                 return
         self._outcome = state
 

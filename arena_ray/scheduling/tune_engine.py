@@ -149,7 +149,9 @@ class TuneEngine:
         """Let the run go on that holds; the call reaches its actor before its next step."""
         trial = self._trials[run_id]
         if trial in self._controller._trial_to_actor:  # else its actor has just died: the next one asks again
-            self._controller._schedule_trial_task(trial, "decide", args=(order,))
+            # With its actor the call fails and the step behind it, but Tune tells of only one of the two.
+            failed = self._controller._trial_task_failure
+            self._controller._schedule_trial_task(trial, "decide", args=(order,), on_error=failed)
 
     def give_way(self, run_id: str) -> None:
         """Take the run that holds off its actor; it goes on from there when it is chosen again."""

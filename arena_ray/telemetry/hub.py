@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from arena_ray.model.events import (
+    EPISODIC_RETURN,
     AttemptStarted,
     Batch,
     CheckpointSaved,
@@ -142,6 +143,20 @@ class Hub:
         telemetry, lock = self._of(run_name)
         with lock:
             return telemetry.rings.episodic_return()
+
+    def score(self, run_name: str, metric: str) -> float | None:
+        """Return the newest value of *metric* for the run's weights as they are; None where nothing was measured.
+
+        Args:
+            run_name: The run.
+            metric: ``episodic_return``, the mean over its last episodes, or a tag.
+        """
+        telemetry, lock = self._of(run_name)
+        with lock:
+            rings = telemetry.rings
+            if metric != EPISODIC_RETURN:
+                return rings.newest(metric)
+            return rings.episodic_return() if rings.has_episodes else None
 
     def recent_metrics(
         self, run_name: str, count: int | None, *, tag: str | None = None

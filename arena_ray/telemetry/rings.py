@@ -56,6 +56,17 @@ class Rings:
         points = [point for _, point in self._points.get(tag, ())]
         return points if last is None else points[-last:] if last > 0 else []
 
+    def newest(self, tag: str) -> float | None:
+        """Return the newest value of *tag* since the weights were last taken over; None where there is none."""
+        taken = next((event.boundary for event in reversed(self._episodes) if isinstance(event, TookOver)), 0)
+        ring = self._points.get(tag, ())
+        return next((point.value for boundary, point in reversed(ring) if boundary >= taken), None)
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether an episode has ended since the weights were last taken over."""
+        return bool(self._episodes) and isinstance(self._episodes[-1], EpisodeSummary)
+
     def episodic_return(self) -> float:
         """Return the mean over the last episodes since the weights were last taken over; NaN where none has ended."""
         own = takewhile(lambda event: not isinstance(event, TookOver), reversed(self._episodes))

@@ -50,8 +50,13 @@ def check(settings: Mapping[str, Any]) -> list[str]:
         "param_space": {
             "type": "search_space",
             "required": True,
-            "live": True,
+            "live": "allow_restart",
             "description": "The hyperparameters that are tuned, each with its values.",
+        },
+        "allow_restart": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether a run may start anew, warm, to change what is fixed while its script runs.",
         },
         "quantile_fraction": {
             "type": "float",

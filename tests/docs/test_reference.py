@@ -17,7 +17,15 @@ from arena_ray.harness import checkpoint
 from arena_ray.model import errors
 from arena_ray.model.dimensions import KINDS
 from arena_ray.model.errors import ArenaError, rebuild_error
-from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, Event, LogLine, TookOver, TrainingStep
+from arena_ray.model.events import (
+    AttemptStarted,
+    CheckpointSaved,
+    EpisodeSummary,
+    Event,
+    LogLine,
+    TookOver,
+    TrainingStep,
+)
 from arena_ray.model.paths import CheckpointFiles, RunFiles, Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec

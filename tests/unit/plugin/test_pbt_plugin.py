@@ -36,7 +36,14 @@ def test_everything_that_is_given_arrives() -> None:
         synchronous=True,
     )
     assert (study.num_samples, study.metric, study.mode) == (8, "losses/value_loss", "min")
-    assert study.scheduler == Pbt(10_000, 0.5, 0.0, (2, 0.5), 0.0, True)
+    assert study.scheduler == Pbt(
+        perturbation_interval=10_000,
+        quantile_fraction=0.5,
+        resample_probability=0.0,
+        perturbation_factors=(2, 0.5),
+        min_gap=0.0,
+        synchronous=True,
+    )
 
 
 def test_all_mistakes_are_told_at_once() -> None:

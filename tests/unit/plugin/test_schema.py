@@ -119,6 +119,8 @@ def test_checked_settings_travel_as_json_and_come_back(schema: Schema) -> None:
         ({"type": "choice"}, "'options' are for type choice, which needs them"),
         ({"type": "int", "options": [1]}, "'options' are for type choice, which needs them"),
         ({"type": "dict", "live": True}, "'live' is for type search_space"),
+        ({"type": "search_space", "live": "y"}, "'live' names 'y', which is no setting of type boolean"),
+        ({"type": "search_space", "live": "x"}, "'live' names 'x', which is no setting of type boolean"),
         ({"type": "int", "default": 3, "required": True}, "it has a default, so that it cannot be required"),
         ({"type": "int", "default": 3, "min": 4}, "its default: must be at least 4, not 3"),
         ({"type": "choice", "default": "c", "options": ["a"]}, "its default: must be one of a, not 'c'"),

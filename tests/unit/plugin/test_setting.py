@@ -110,9 +110,18 @@ def test_a_search_space_is_parsed_once() -> None:
         setting("search_space").fit({"learning_rate": {"loguniform": [1]}}, place="x")
 
 
+@pytest.mark.parametrize(
+    ("live", "is_relaxed", "expected"),
+    [(True, True, True), (False, False, False), ("relaxed", False, True), ("relaxed", True, False)],
+)
+def test_another_setting_may_lift_that_a_search_space_is_live(live: Any, is_relaxed: bool, expected: bool) -> None:
+    assert setting("search_space", live=live).must_be_live({"relaxed": is_relaxed}) is expected
+
+
 def test_limits_are_told_for_people() -> None:
     assert setting("choice", options=["max", "min"]).limits == "max, min"
     assert setting("search_space", live=True).limits == "live"
+    assert setting("search_space", live="relaxed").limits == "live unless relaxed"
     assert setting("search_space").limits == setting("int").limits == ""
 
 

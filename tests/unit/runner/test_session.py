@@ -11,8 +11,8 @@ import pytest
 from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, LogLine, TrainingStep
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.attempt import End
+from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.session import Session
 
 Open = Callable[..., Session]

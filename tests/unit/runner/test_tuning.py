@@ -32,9 +32,12 @@ REPORT = ScriptReport(
 )  # fmt: skip
 
 
-def check(data: Any, *, given: dict[str, Any] | None = None, must_be_live: bool = False) -> SearchSpace:
+def check(
+    data: Any, *, given: dict[str, Any] | None = None, must_be_live: bool = False, permission: str | None = None
+) -> SearchSpace:
     space = SearchSpace.parse(data)
-    return check_space(space, REPORT, script="ppo", given=given or {}, must_be_live=must_be_live)
+    options = {"must_be_live": must_be_live, "permission": permission}
+    return check_space(space, REPORT, script="ppo", given=given or {}, **options)
 
 
 def complaint(data: Any, **options: Any) -> str:
@@ -103,6 +106,8 @@ def test_what_must_change_while_the_script_runs_must_be_live() -> None:
         "param_space.num_steps: cannot be changed while ppo runs: line 187 uses it before the main loop; "
         "give it under flags instead"
     )
+    said = complaint(data, must_be_live=True, permission="allow_restart")
+    assert said.endswith("; give it under flags instead, or set allow_restart: true")
 
 
 def test_live_values_are_set_where_the_main_loop_reads_them_and_in_the_optimizer() -> None:

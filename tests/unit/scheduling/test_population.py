@@ -147,7 +147,7 @@ def test_whoever_arrives_without_a_quorum_is_judged_where_there_is_one_and_only_
     population.observe("m3", milestone=2, score=2.0, checkpoint="m3@2")
     takeover = taken(population.decide())["m3"]
     assert takeover is not None
-    assert (takeover.milestone, takeover.donor_milestone, takeover.score) == (2, 1, 1.0)
+    assert (takeover.milestone, takeover.donor_milestone, takeover.score) == (2, 1, 2.0)
     population.observe("m2", milestone=2, score=9.0, checkpoint="m2@2")
     assert taken(population.decide()) == {"m2": None}
 
@@ -206,7 +206,16 @@ class TestSynchronous:
         population.suspend("m1")
         assert set(arrive(population, 1, [1.0, 1.0])) == {"m0"}
         population.resume("m1")
+        assert population.waiting == frozenset(), "it may be chosen to run"
+        population.observe("m1", milestone=1, score=1.0, checkpoint="m1@1")
         assert set(taken(population.decide())) == {"m1"}
+
+    def test_a_member_that_was_paused_where_it_waited_may_run_again(self) -> None:
+        population = population_of(2, synchronous=True)
+        population.observe("m0", milestone=1, score=1.0, checkpoint="m0@1")
+        population.suspend("m0")
+        population.resume("m0")
+        assert population.waiting == frozenset()
 
     def test_a_member_that_jumped_over_a_number_has_reached_it(self) -> None:
         population = population_of(2, synchronous=True)
@@ -344,3 +353,25 @@ def test_a_synchronous_population_never_hangs(events: list[tuple[int, str]]) -> 
             population.observe(key, milestone=at[key], score=1.0, checkpoint=None)
         population.decide()
         assert not active or not active <= population.waiting, "all wait for each other"
+
+
+def test_what_was_not_measured_is_neither_compared_nor_replaced() -> None:
+    population = population_of(2)
+    population.observe("m0", milestone=1, score=9.0, checkpoint="m0@1")
+    population.decide()
+    population.observe("m1", milestone=1, score=math.nan, checkpoint="m1@1", is_measured=False)
+    assert taken(population.decide()) == {"m1": None}
+
+
+def test_nobody_takes_over_weights_that_are_worse_than_its_own_whatever_they_were_once() -> None:
+    population = population_of(2)
+    population.observe("m0", milestone=1, score=1.0, checkpoint="m0@1")
+    population.decide()
+    population.observe("m0", milestone=2, score=200.0, checkpoint="m0@2")
+    population.decide()
+    population.observe("m1", milestone=1, score=100.0, checkpoint="m1@1")
+    population.decide()
+    population.observe("m1", milestone=3, score=1.0, checkpoint="m1@3")
+    population.decide()
+    population.observe("m0", milestone=3, score=210.0, checkpoint="m0@3")
+    assert taken(population.decide()) == {"m0": None}

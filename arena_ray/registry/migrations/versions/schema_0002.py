@@ -90,6 +90,7 @@ def _create_milestones() -> None:
         _count("boundary"),
         _count("global_step"),
         sa.Column("score", sa.Double()),
+        sa.Column("is_measured", sa.Boolean(), nullable=False),
         _text("checkpoint_id"),
         _time("created_at", nullable=False),
         sa.PrimaryKeyConstraint("serial", name="pk_milestones"),

@@ -1,0 +1,132 @@
+"""A plugin execution whose orchestrator and engine are tables: what the tests of studies and plugins share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from arena_ray.model.errors import StaleDriver
+from arena_ray.model.records import Execution, Exploit, Milestone, Run
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.model.spec import ExperimentSpec, FlagValue, Resources
+from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.plugin.study import Study
+from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DRIVER = "this driver"
+SPACE = SearchSpace.parse({"learning_rate": {"uniform": [0.0, 1.0]}})
+SPEC = ExperimentSpec(experiment="x", runner="cleanrl", script="line.py", env_id="none", seed=7)
+
+
+def study(**keys: Any) -> Study:
+    return Study(**({"param_space": SPACE, "num_samples": 3} | keys))
+
+
+def execution(**changes: Any) -> Execution:
+    keys: dict[str, Any] = {"execution_id": "e", "experiment_id": "x", "experiment": "x", "plugin": "p", "settings": {}}
+    return Execution(**(keys | {"spec": SPEC, "state": ExecutionState.RUNNING, "created_at": NOW} | changes))
+
+
+def milestone(run_id: str, number: int, score: float, **changes: Any) -> Milestone:
+    keys = {"run_id": run_id, "number": number, "score": score, "generation": 0, "boundary": number * 10}
+    keys |= {"global_step": number * 100, "checkpoint_id": f"{run_id}{number}", "created_at": NOW}
+    return Milestone(**(keys | changes))
+
+
+@dataclass
+class Orchestrator:
+    """Keeps runs in memory; the tests move them."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+    milestones: list[Milestone] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    stopped: list[tuple[str, str]] = field(default_factory=list)
+    ended: list[tuple[ExecutionState, str | None]] = field(default_factory=list)
+    driver: str = DRIVER
+
+    def record(self, execution_id: str) -> StudyRecord:
+        runs = tuple(self.runs[member] for member in sorted(self.runs))
+        return StudyRecord(execution(), runs, tuple(self.milestones), ())
+
+    def total_steps(self, execution_id: str) -> int:
+        return 1000
+
+    def add_run(
+        self, execution_id: str, *, driver: str, member: int, hyperparameters: Mapping[str, FlagValue], seed: int
+    ) -> Run:
+        if driver != self.driver:
+            raise StaleDriver("x")
+        if member not in self.runs:
+            self.runs[member] = Run(
+                run_id=f"r{member}",
+                name=f"r{member}",
+                experiment_id="x",
+                experiment="x",
+                revision_id="r",
+                revision=1,
+                runner="cleanrl",
+                script="line.py",
+                env_id="none",
+                seed=seed,
+                state=RunState.QUEUED,
+                resources=Resources(),
+                created_at=NOW,
+                execution_id=execution_id,
+                member=member,
+                hyperparameters=dict(hyperparameters),
+            )
+        return self.runs[member]
+
+    def move(self, member: int, state: RunState, **changes: Any) -> None:
+        self.runs[member] = self.runs[member].model_copy(update={"state": state, **changes})
+
+    def states(self) -> list[RunState]:
+        return [run.state for run in self.record("e").runs]
+
+    def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
+        return self.scores
+
+    def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
+        return ExploitOrder(exploit, None)
+
+    def stop_run(self, run_id: str, *, driver: str, reason: str) -> None:
+        self.stopped.append((run_id, reason))
+
+    def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
+        self.ended.append((state, reason))
+
+
+@dataclass
+class Engine:
+    """Has a trial of each run that is under way, unless the tests keep it from the runs."""
+
+    orchestrator: Orchestrator
+    is_late: bool = False
+    """Whether the trials have not been added yet."""
+    decided: list[str] = field(default_factory=list)
+    gave_way: list[str] = field(default_factory=list)
+
+    def has(self, run_id: str) -> bool:
+        under_way = {run.run_id for run in self.orchestrator.runs.values() if not run.state.is_final}
+        return not self.is_late and run_id in under_way
+
+    def is_held(self, run_id: str) -> bool:
+        return False
+
+    def decide(self, run_id: str, order: ExploitOrder | None) -> None:
+        self.decided.append(run_id)
+
+    def give_way(self, run_id: str) -> None:
+        self.gave_way.append(run_id)
+
+    def is_short_of(self, run_id: str) -> bool:
+        return False
+
+
+def distance(hyperparameters: Mapping[str, Any], optimum: float = 0.3) -> float:
+    """Return a score that is best at *optimum*."""
+    return -math.fabs(float(hyperparameters["learning_rate"]) - optimum)
