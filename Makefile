@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := cluster/constraints.txt
 SOURCES := arena_ray plugins runners tests
-WITHOUT_RAY := tests/unit tests/contract tests/docs
+WITHOUT_RAY := tests/unit tests/process tests/contract tests/docs
 WITH_RAY := tests/ray tests/cluster tests/e2e
 DEMO := cluster/examples/pbt_cartpole.yaml
 PROOF := cluster/examples/ppo_cartpole.yaml
@@ -49,7 +49,7 @@ test: $(READY) ## Run the test suite
 	$(BIN)/pytest -m "not slow" -n 2 $(WITHOUT_RAY)
 	$(BIN)/pytest -m "not slow" $(WITH_RAY)
 
-test-unit: $(READY) ## Run the tests that need no Ray, in under a minute
+test-unit: $(READY) ## Run the tests that need no Ray
 	$(BIN)/pytest -m "not slow" -n 2 $(WITHOUT_RAY)
 
 test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix too

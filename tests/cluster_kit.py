@@ -83,15 +83,25 @@ class Arena:
     def complete(self, run: Run, *, timeout_s: float = PATIENCE_S) -> Run:
         return self.wait_for(run, RunState.COMPLETED, timeout_s=timeout_s)
 
+    def trainings(self) -> list[psutil.Process]:
+        """Return all training processes that there are at the moment."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                is_ours = Path(process.cwd()).is_relative_to(self.workspace.training)
+                if is_ours and "--attempt" in words and "guard.py" not in " ".join(words):
+                    found.append(process)
+        return found
+
     def training_of(self, run: Run) -> psutil.Process:
         """Return the training process of the run's newest attempt, as soon as there is one."""
 
         def find() -> psutil.Process | None:
             directory = self.workspace.run(run.name).attempt(self.run(run).attempt)
-            for process in psutil.process_iter():
+            for process in self.trainings():
                 with suppress(psutil.Error):
-                    words = process.cmdline()
-                    if "--attempt" in words and "guard.py" not in " ".join(words) and Path(process.cwd()) == directory:
+                    if Path(process.cwd()) == directory:
                         return process
             return None
 
@@ -133,12 +143,17 @@ class Arena:
 
 
 def start_population(
-    arena: Arena, *, cpu: float = 0.5, flags: dict[str, object] | None = None, **settings: object
+    arena: Arena,
+    *,
+    cpu: float = 0.5,
+    flags: dict[str, object] | None = None,
+    checkpoint: dict[str, object] | None = None,
+    **settings: object,
 ) -> str:
     """Start a population on the line, and return its experiment's name."""
     given = {"population": 4, "perturbation_interval": 100, "param_space": SPACE, "min_gap": 0.01} | settings
     plugin = {"name": "pbt", "settings": given}
-    keys = {"resources": {"cpu": cpu}, "checkpoint": {"every_s": 60}}
+    keys = {"resources": {"cpu": cpu}, "checkpoint": checkpoint or {"every_s": 60}}
     return arena.start_plugin("line.py", plugin=plugin, flags=flags or {}, **keys)
 
 

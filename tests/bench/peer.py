@@ -15,6 +15,7 @@ from typing import Any
 from race import Outcome, Race
 from timeline import Timeline, stopwatch
 
+LOG_LINES = 40
 SCRIPT = Path(__file__).with_name("stock.py")
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
@@ -27,15 +28,18 @@ ENVIRONMENT = {
 class Stock:
     """Asks ``stock.py`` for one race after the other."""
 
-    def __init__(self, process: subprocess.Popen[str], times: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], *, times: Path, log: Path) -> None:
         self._process = process
         self._times = times
+        self._log = log
         self._answer()  # its Ray is up
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, "the process of Ray's PBT has ended"
+        assert line, "the process of Ray's PBT has ended:\n" + "".join(
+            self._log.read_text().splitlines(True)[-LOG_LINES:]
+        )
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -60,4 +64,4 @@ def open_stock(times: Path, *, num_cpus: int, log: Path) -> Iterator[Stock]:
             text=True,
         )
     with process:  # which closes its stdin, and waits for its end
-        yield Stock(process, times)
+        yield Stock(process, times=times, log=log)

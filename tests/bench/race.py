@@ -34,7 +34,7 @@ class Race:
 
     def first_values(self) -> list[dict[str, Any]]:
         """Return the hyperparameters that each member begins with."""
-        search = open_search(Study(SearchSpace.parse(SPACE), self.population), seed=self.seed)
+        search = open_search(Study(param_space=SearchSpace.parse(SPACE), num_samples=self.population), seed=self.seed)
         return [search.sample(member, ()) for member in range(self.population)]
 
 

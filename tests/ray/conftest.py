@@ -16,7 +16,8 @@ from arena_ray.orchestrator.client import ArenaClient
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """The one cluster that all these tests share: real Ray on this machine, which is told of 4 CPUs and 4 GPUs."""
     workspace = Workspace(tmp_path_factory.mktemp("arena"))
-    settings = Settings(ray_num_cpus=4, ray_num_gpus=4, omp_num_threads=1)
+    # Tests kill faster than a machine fails, and on a busy one a run may not have come any further in between.
+    settings = Settings(ray_num_cpus=4, ray_num_gpus=4, omp_num_threads=1, max_lost_attempts=20)
     with (
         local.start(workspace, settings, keep=False, on_progress=lambda _: None) as cluster,
         ArenaClient(cluster.address, retry_s=30.0) as client,

@@ -41,7 +41,7 @@ def test_the_worst_take_over_the_best_s_weights_in_place_and_go_on(arena: Arena)
     assert [len(each) for each in attempts] == [1] * 4, "nothing was restarted"
 
 
-def check_slices(arena: Arena, lineage: Lineage, *, most_pauses: int) -> None:
+def check_slices(arena: Arena, lineage: Lineage, *, steps: int, most_pauses: int) -> None:
     """Check that runs went on exactly where they had given way, and that none did so twice in an interval."""
     check_all_completed(lineage)
     for run in lineage.runs:
@@ -49,18 +49,20 @@ def check_slices(arena: Arena, lineage: Lineage, *, most_pauses: int) -> None:
         assert outcomes[-1] is AttemptOutcome.COMPLETED
         assert set(outcomes[:-1]) <= {AttemptOutcome.PREEMPTED}
         assert len(outcomes) - 1 <= most_pauses, "more than one pause in an interval"
-        assert list(weights_of(arena, run.run_id)) == list(range(run.global_step))
+        assert list(weights_of(arena, run.run_id)) == list(range(steps))
     assert any(run.attempt > 1 for run in lineage.runs)
 
 
 def test_a_population_of_eight_shares_four_slots(arena: Arena) -> None:
     flags = {"sleep_s": 0, "total_timesteps": 200}
-    check_slices(arena, ended(arena, start_population(arena, cpu=1, population=8, flags=flags)), most_pauses=2)
+    lineage = ended(arena, start_population(arena, cpu=1, population=8, flags=flags))
+    check_slices(arena, lineage, steps=200, most_pauses=2)
 
 
 @pytest.mark.slow
 def test_a_population_of_eight_shares_four_slots_for_longer_without_thrash(arena: Arena) -> None:
-    check_slices(arena, ended(arena, start_population(arena, cpu=1, population=8)), most_pauses=4)
+    lineage = ended(arena, start_population(arena, cpu=1, population=8))
+    check_slices(arena, lineage, steps=400, most_pauses=4)
 
 
 def test_kills_around_an_exploit_change_no_truth(arena: Arena) -> None:

@@ -20,7 +20,7 @@ from arena_ray.runner.discovery import load_runners
 from arena_ray.scheduling.supervision import Supervision, training_environment
 from arena_ray.telemetry.archive import read_log, read_metrics
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 RUNNERS = load_runners().runners
 
 

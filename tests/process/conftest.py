@@ -1,0 +1,6 @@
+"""Real training processes under the harness, without Ray."""
+
+from core_kit import core, drivers, open_core, submission_of, workspace
+from harness_kit import train
+
+__all__ = ["core", "drivers", "open_core", "submission_of", "train", "workspace"]
