@@ -45,6 +45,16 @@ class AttemptStarted:
     boundary: int
     global_step: int
     wall_time: float
+    generation: int = 0
+    """That of the state from which it begins: its newest takeover is not told again."""
+
+    def supersedes(self, event: Event) -> bool:
+        """Whether the attempt will tell *event*, which stands before this, again."""
+        if isinstance(event, LogLine):
+            return False
+        if isinstance(event, TookOver) and event.boundary == self.boundary:
+            return event.generation > self.generation
+        return event.boundary >= self.boundary
 
 
 @dataclass(frozen=True)

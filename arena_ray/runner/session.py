@@ -95,7 +95,8 @@ class Session:
         for directory in (files.attempt(number), files.checkpoints, files.tensorboard):
             directory.mkdir(parents=True, exist_ok=True)
         boundary, step = (checkpoint.boundary, checkpoint.global_step) if checkpoint else (0, 0)
-        self._outbox.add(AttemptStarted(boundary, step, time.time()))
+        generation = checkpoint.generation if checkpoint else 0
+        self._outbox.add(AttemptStarted(boundary, step, time.time(), generation))
         self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
         self._process = TrainingProcess.start(
@@ -107,7 +108,7 @@ class Session:
         )
         if checkpoint:
             self._is_restoring = True
-            self._generation = checkpoint.generation
+            self._generation = generation
             self._saved_at = (checkpoint.boundary, checkpoint.generation)
             if seek is None:
                 self._process.wire.send("restore", path=checkpoint.uri)

@@ -82,13 +82,9 @@ def live_events(path: Path) -> list[tuple[int, Event]]:
         except (KeyError, TypeError, ValueError):
             continue
         if isinstance(event, AttemptStarted):
-            live = [(attempt, old) for attempt, old in live if _boundary(old) < event.boundary]
+            live = [(attempt, old) for attempt, old in live if not event.supersedes(old)]
         live.append((row["attempt"], event))
     return live
-
-
-def _boundary(event: Event) -> int:
-    return -1 if isinstance(event, LogLine) else event.boundary
 
 
 def points_of(event: Event, *, attempt: int) -> Iterator[MetricPoint]:

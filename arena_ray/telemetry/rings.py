@@ -34,17 +34,18 @@ class Rings:
     def add(self, event: Event, *, attempt: int) -> None:
         """Take in one event."""
         if isinstance(event, AttemptStarted):
-            self._supersede(event.boundary)
+            self._supersede(event)
         elif isinstance(event, EpisodeSummary | TookOver):
             self._episodes.append(event)
         elif isinstance(event, TrainingStep):
             for point in points_of(event, attempt=attempt):
                 self._points.setdefault(point.tag, deque(maxlen=self._capacity)).append((event.boundary, point))
 
-    def _supersede(self, boundary: int) -> None:
+    def _supersede(self, started: AttemptStarted) -> None:
         for tag, ring in self._points.items():
-            self._points[tag] = deque(((at, point) for at, point in ring if at < boundary), maxlen=self._capacity)
-        kept = (episode for episode in self._episodes if episode.boundary < boundary)
+            kept_points = ((at, point) for at, point in ring if at < started.boundary)
+            self._points[tag] = deque(kept_points, maxlen=self._capacity)
+        kept = (episode for episode in self._episodes if not started.supersedes(episode))
         self._episodes = deque(kept, maxlen=self._capacity)
 
     def tags(self) -> list[str]:

@@ -1,9 +1,10 @@
 """The same race under Ray's stock PopulationBasedTraining. Run as a script: a race a line on stdin, outcomes on stdout.
 
 The peer is what a good user of Tune would write who has our harness: :class:`Training`, a class trainable. It starts
-the script under the harness, and lets it go on for one perturbation interval a step; what it reports is the mean return
-of the last 20 episodes, as ours. A checkpoint is a snapshot of the harness, written where Tune wants it. To restore one
-is to load its weights and optimizer into the training process, and to set the hyperparameters there.
+the script under the harness, and lets it go on for one perturbation interval a step. What it reports is, as ours, the
+mean return of the last 20 episodes since it took over another trial's weights. A checkpoint is a snapshot of the
+harness, written where Tune wants it. To restore one is to load its weights and optimizer into the training process, and
+to set the hyperparameters there.
 
 That is fair, and where there was a choice the peer has the benefit of it:
 
@@ -50,7 +51,7 @@ from arena_ray.runner.process import TrainingProcess
 from arena_ray.runner.takeover import Takeover, carry_out
 from arena_ray.runner.tuning import live_set
 
-SNAPSHOT = "snapshot"
+SNAPSHOT, SCORE = "snapshot", "score.json"
 MANY = 1000
 """A process that serves one trial after the other trains longer than any of them: its script is not to end before."""
 
@@ -126,6 +127,8 @@ class Training(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         self._process.wire.send("snapshot", path=str(Path(checkpoint_dir, SNAPSHOT)))
         self._await("snapshot_saved")
+        score = {"trial_id": self.trial_id, "returns": list(self._returns)}
+        Path(checkpoint_dir, SCORE).write_text(json.dumps(score))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         changes = live_set(
@@ -134,7 +137,10 @@ class Training(tune.Trainable):
         takeover = Takeover(str(Path(checkpoint, SNAPSHOT)), generation=0, donor="", changes=changes)
         if not carry_out(takeover, self._process, hear=self._hear, clock=time.monotonic):
             raise RuntimeError("the training process died over a checkpoint")
+        score = json.loads(Path(checkpoint, SCORE).read_text())
         self._returns.clear()
+        if score["trial_id"] == self.trial_id:
+            self._returns.extend(score["returns"])
         self._is_of_another = False
 
     def cleanup(self) -> None:

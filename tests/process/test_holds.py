@@ -264,13 +264,20 @@ def test_a_run_paused_while_it_holds_is_judged_there_when_it_goes_on(world: Worl
     check_taken_over(world, pair.clone)
 
 
-def test_a_run_paused_after_an_exploit_was_decided_keeps_it(world: World, pair_of) -> None:
-    pair = pair_of()
+@pytest.mark.parametrize("environ", [{}, {"LINGER": "yes"}])
+def test_a_run_paused_after_an_exploit_was_decided_keeps_it(world: World, pair_of, environ: dict[str, str]) -> None:
+    pair = pair_of(**environ)
     world.core.pause(pair.clone.run_id)
     pair.actor.decide(world.commit(pair.milestone, pair.donor))
     assert until(pair.actor, lambda progress: progress.outcome).outcome is RunState.PAUSED
+    newest = world.store.list_checkpoints(pair.clone.run_id)[0]
+    assert newest.generation == 1
+    assert (newest.boundary == INTERVAL) == bool(environ), "perhaps it is paused where it took over"
     world.core.resume(pair.clone.run_id)
-    assert finish(world.supervise(pair.clone)) is RunState.COMPLETED
+    again = world.supervise(pair.clone)
+    since = [TAKEN_OVER[step] for step in range(INTERVAL, 2 * INTERVAL, 5)]
+    assert held(again, number=2).score == pytest.approx(math.fsum(since) / len(since))
+    assert finish(again) is RunState.COMPLETED
     check_taken_over(world, pair.clone)
 
 

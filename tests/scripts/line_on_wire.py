@@ -1,8 +1,8 @@
 """What line.py does under the harness, without torch and the harness: starts in 50 ms, speaks the wire, can be killed.
 
 Started as the harness is. The environment tells it where to fail: ``DIE_AFTER`` holds the type of a message after
-which it kills itself, ``REFUSE`` the command that it refuses, ``NO_DISK`` that it can write no checkpoint; each once,
-if the file that ``ONCE`` names does not exist.
+which it kills itself, ``REFUSE`` the command that it refuses, ``NO_DISK`` that it can write no checkpoint, ``LINGER``
+that it takes long to go on after a takeover; each once, if the file that ``ONCE`` names does not exist.
 """
 
 import argparse
@@ -64,6 +64,8 @@ class Training:
 
     def grant(self, until_step):
         self.is_granted, self.until, self.is_told = True, until_step, False
+        if self.generation and is_told_to("LINGER", "yes"):
+            time.sleep(0.3)
 
     def stop(self):
         raise SystemExit

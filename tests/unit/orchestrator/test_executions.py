@@ -53,7 +53,12 @@ def saved(boundary: int, generation: int = 0) -> CheckpointSaved:
 def test_a_run_has_the_values_of_the_file_and_its_sample_on_top(core, world) -> None:
     run = world.add(1, learning_rate=2e-3)
     assignment = core.assignment(run.run_id)
-    assert assignment.revision.flags == {"total_timesteps": 5000, "gamma": 0.9, "learning_rate": 2e-3}
+    assert assignment.revision.flags == {
+        "total_timesteps": 5000,
+        "gamma": 0.9,
+        "learning_rate": 2e-3,
+        "cuda": False,  # no GPU is reserved
+    }
     assert (run.member, run.seed, run.state) == (1, 4, RunState.QUEUED)
     assert run.hyperparameters == {"gamma": 0.9, "learning_rate": 2e-3}
 
@@ -107,24 +112,24 @@ def test_a_milestone_is_scored_by_the_newest_value_of_a_tag(world) -> None:
     steps = [TrainingStep(at, at * 10, {"losses/value": float(at)}, 1.0) for at in (1, 2, 3)]
     world.report(run, *steps, saved(5))
     assert world.reach(run, metric="losses/value").score == 3.0
-    assert math.isnan(world.reach(world_of_another(world), metric="losses/none").score)
 
 
-def world_of_another(world: World) -> Run:
-    run = world.add(1)
-    world.begin(run, "u")
+def test_a_milestone_of_a_run_that_has_logged_nothing_of_the_kind_is_not_measured(world) -> None:
+    run = world.add()
+    world.begin(run)
     world.report(run, saved(5))
-    return run
+    reached = world.reach(run, metric="losses/none")
+    assert (math.isnan(reached.score), reached.is_measured) == (True, False)
 
 
 def test_a_milestone_lies_at_the_checkpoint_that_was_written_there(core, world) -> None:
     run = world.add()
     world.begin(run)
-    world.report(run, saved(5), saved(5, 1), saved(9), boundary=9)
+    world.report(run, saved(5), saved(9), boundary=9)
     assert (world.reach(run).boundary, world.reach(run).generation) == (5, 0)
-    assert world.reach(run, place=(5, 1)).generation == 1
-    with pytest.raises(NotFound, match="at boundary 7"):
-        world.reach(run, place=(7, 0))
+    for nowhere in ((7, 0), (5, 1)):
+        with pytest.raises(NotFound, match=f"at boundary {nowhere[0]}"):
+            world.reach(run, place=nowhere)
 
 
 def test_a_stale_attempt_reaches_no_milestone(core, world) -> None:

@@ -15,6 +15,7 @@ from arena_ray.model.events import (
     EpisodeSummary,
     Event,
     LogLine,
+    TookOver,
     TrainingStep,
 )
 from arena_ray.model.paths import Workspace
@@ -36,8 +37,8 @@ def saved(boundary: int) -> CheckpointSaved:
     return CheckpointSaved(boundary, boundary * 10, f"/c/{boundary}", "d", "p", 1)
 
 
-def started(boundary: int) -> AttemptStarted:
-    return AttemptStarted(boundary, boundary * 10, 1.0)
+def started(boundary: int, generation: int = 0) -> AttemptStarted:
+    return AttemptStarted(boundary, boundary * 10, 1.0, generation)
 
 
 def batch(*events: Event, attempt: int = 1, first_seq: int = 0) -> Batch:
@@ -158,3 +159,15 @@ def test_log_pages_join_without_gap_or_overlap(hub: Hub) -> None:
     second = hub.log_page(RUN, after=first.next_after, limit=None)
     assert [line["text"] for page in (first, second) for line in page.lines] == [str(n) for n in range(10)]
     assert hub.log_page(RUN, after=second.next_after).lines == ()
+
+
+@pytest.mark.parametrize(("generation", "mean"), [(0, 5.0), (1, 9.0)])
+def test_a_takeover_is_told_again_unless_the_attempt_begins_with_it(
+    open_hub: Callable[..., Hub], generation: int, mean: float
+) -> None:
+    hub = open_hub()
+    hub.add(RUN, batch(started(0), episode(1, 1.0), TookOver(2, 20, 1, "donor", 1.0), episode(2, 9.0)))
+    hub.add(RUN, batch(started(2, generation), episode(2, 9.0), attempt=2))
+    assert hub.episodic_return(RUN) == mean
+    hub.close()
+    assert open_hub().episodic_return(RUN) == mean, "and so it is read from the archive"
