@@ -56,8 +56,8 @@ test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix
 	$(BIN)/pytest -n 2 $(WITHOUT_RAY)
 	$(BIN)/pytest $(WITH_RAY)
 
-bench: $(READY) ## Measure against the bare script, side by side
-	$(BIN)/python tests/bench/run.py
+bench: $(READY) ## Measure against the bare script and Ray's own PBT, side by side (ONLY=pbt: one topic)
+	$(BIN)/python tests/bench/run.py $(ONLY)
 
 build: $(READY) ## Build the wheel and the source distribution into dist/
 	$(PIP) install --quiet build

@@ -1,5 +1,9 @@
+"""The orchestrator's inside in a fresh workspace. What would be done anew in each test is done once."""
+
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +16,23 @@ from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
+from arena_ray.runner.inspection import inspect_script
 from arena_ray.runner.preflight import Submission
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.telemetry.hub import Hub
+from arena_runners.cleanrl import runner as cleanrl
 
 RUNNERS = load_runners().runners
+inspect_once = functools.cache(inspect_script)
+
+
+@functools.cache
+def empty_registry() -> bytes:
+    """Return the file of a registry that holds nothing."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "registry.sqlite3"
+        Store.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
 
 
 class Drivers:
@@ -30,8 +46,12 @@ class Drivers:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr(cleanrl, "inspect_script", inspect_once)
+    workspace = Workspace(tmp_path)
+    workspace.registry.parent.mkdir(parents=True)
+    workspace.registry.write_bytes(empty_registry())
+    return workspace
 
 
 @pytest.fixture

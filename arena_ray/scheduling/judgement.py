@@ -39,8 +39,8 @@ class Rules:
 class Takeover:
     """A member gets weights and optimizer of a donor, and the donor's hyperparameters, perturbed.
 
-    ``milestone`` is where the clone holds, and ``generation`` what it becomes. The two scores are those of the weights
-    that it gives up and of those that it gets.
+    ``milestone`` is where the clone holds, ``generation`` what it becomes. ``donor_score`` is that of the weights that
+    it gets, ``score`` its own at the same steps.
     """
 
     donor: str
@@ -99,8 +99,8 @@ class Judge:
         if donor is None or not self._is_gap(own, scores[donor]):
             return None
         takeover = self._takeover(member, standing, donor, ExploitCause.QUANTILE, rng)
-        # Where only an old milestone could be compared, the weights to be had must still be better than its own now.
-        return takeover if self._is_gap(standing.score, takeover.donor_score) else None
+        # Where only an old milestone could be compared, the weights to be had must be better too, at equal steps.
+        return takeover if self._is_gap(takeover.score, takeover.donor_score) else None
 
     def _is_gap(self, score: float, donor_score: float) -> bool:
         """Return whether the donor is better, by more than noise."""
@@ -183,9 +183,15 @@ class Judge:
             cause=cause,
             generation=member.newest_number + 1,
             milestone=standing.milestone,
-            score=standing.score,
+            score=self._score_beside(source, member, standing),
             donor_score=source.score,
         )
+
+    def _score_beside(self, source: Standing, member: Member, standing: Standing) -> float:
+        """Return the member's own score at the steps of *source*, or else where it stands."""
+        own = member.newest_to(source.milestone, until=self._horizon(standing))
+        is_comparable = own is not None and own.milestone > member.exploited_at and standing.is_finite
+        return own.score if own is not None and is_comparable else standing.score
 
     def _rng(self, member: Member) -> random.Random:
         # Of its own for each exploit: a decision does not depend on how many were made before.

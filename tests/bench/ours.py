@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cluster_kit import Arena
 from embedded import open_arena
-from race import ENV_ID, FLAGS, RULES, SCRIPT, SPACE, Outcome, Race
+from race import ENV_ID, FLAGS, RULES, SCRIPT, SPACE, Outcome, Race, best_of, mean_return
 from timeline import Stages, Timeline, stopwatch
 
-from arena_ray.model.records import Execution
+from arena_ray.model.records import Execution, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.states import ExecutionState
 from arena_ray.plugin.study import EPISODIC_RETURN
@@ -53,10 +53,17 @@ class InPlace:
         self.arrivals = list(timeline.arrivals(names.values()))
         return Outcome(
             wall_s=(execution.ended_at - execution.created_at).total_seconds(),
-            best_return=max(run.episodic_return for run in lineage.runs),
+            best_return=best_of(self._last_return(run, race) for run in lineage.runs),
             steps_trained=sum(run.global_step for run in lineage.runs),
+            processes=sum(run.attempt for run in lineage.runs),
             exploits_s=timeline.exploits_in_place(names.values()),
         )
+
+    def _last_return(self, run: Run, race: Race) -> float:
+        """Return the mean over the episodes that ended in the last interval."""
+        found = self._arena.client.metrics(run.run_id, "charts/episodic_return")
+        points = [point for series in found for point in series.points]
+        return mean_return([value for step, value, *_ in points if step > race.steps - race.interval])
 
     def _ended(self, experiment: str) -> Execution:
         while True:

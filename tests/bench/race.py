@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,10 +42,24 @@ class Race:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a race went. ``best_return`` is the best member's mean over its last 20 episodes, at the end."""
+    """How a race went. ``best_return`` is the best member's mean over the episodes that ended in the last interval.
+
+    Not over its last 20, by which both sides judge: of a member that has just taken over weights those are fewer, and
+    the best of many means of a few episodes says little.
+    """
 
     wall_s: float
     best_return: float
     steps_trained: int
+    processes: int
+    """Training processes that were started."""
     exploits_s: list[float] = field(default_factory=list)
     """Of each exploit, the seconds from the decision to the training process going on."""
+
+
+def mean_return(returns: Collection[float]) -> float:
+    return math.fsum(returns) / len(returns) if returns else math.nan
+
+
+def best_of(means: Iterable[float]) -> float:
+    return max((mean for mean in means if math.isfinite(mean)), default=math.nan)

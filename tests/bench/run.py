@@ -21,9 +21,9 @@ TOPICS = {"supervision": supervision.measure, "control_plane": control_plane.mea
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", choices=[[], *TOPICS], help="the topics; all where none is given")
-    chosen = parser.parse_args().only or list(TOPICS)
-    for name in chosen:
+    parser.add_argument("only", nargs="?", choices=TOPICS, help="one topic; all where none is given")
+    only = parser.parse_args().only
+    for name in [only] if only else TOPICS:
         print(f"{name}: median (least to most), {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n", flush=True)
         TOPICS[name]()
         print()

@@ -26,7 +26,6 @@ That is fair, and where there was a choice the peer has the benefit of it:
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import tempfile
@@ -39,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from race import ENV_ID, FLAGS, RULES, SCRIPT, SPACE, Outcome, Race
+from race import ENV_ID, FLAGS, RULES, SCRIPT, SPACE, Outcome, Race, best_of, mean_return
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
@@ -89,6 +88,7 @@ class Training(tune.Trainable):
             stderr=cwd / "stderr.log",
         )
         self._returns: deque[float] = deque(maxlen=REPORTED_EPISODES)
+        self._new_returns: list[float] = []
         self._global_step = 0
         self._is_of_another = False
 
@@ -100,14 +100,15 @@ class Training(tune.Trainable):
         if self._is_of_another:
             self._process.end()
             self._start()
+        self._new_returns = []
         until = self._global_step + self.config["interval"]
         granted_at = time.monotonic()
         self._process.wire.send("grant", until_step=until)
         there = self._await("boundary", lambda message: message["held"] and message["step"] >= until)
         self._global_step = there["step"]
         self._process.poll()
-        mean = math.fsum(self._returns) / len(self._returns) if self._returns else math.nan
-        return {"episodic_return": mean, "granted_at": granted_at, "training_pid": self._process.pid}
+        returns = {"episodic_return": mean_return(self._returns), "interval_return": mean_return(self._new_returns)}
+        return {**returns, "granted_at": granted_at, "training_pid": self._process.pid}
 
     def _await(self, kind: str, is_meant: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         while self._process.wire.is_open:
@@ -123,6 +124,7 @@ class Training(tune.Trainable):
             event = TrainingStep(message["boundary"], message["step"], scalars, message["wall_time"])
             if episode := self._runner.episodes(event):
                 self._returns.append(episode.episodic_return)
+                self._new_returns.append(episode.episodic_return)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         self._process.wire.send("snapshot", path=str(Path(checkpoint_dir, SNAPSHOT)))
@@ -197,9 +199,13 @@ def run_race(race: Race, *, reuse_actors: bool, directory: Path) -> dict[str, An
     results = tuner.fit()
     wall_s = time.perf_counter() - begin
     assert not results.errors, results.errors
-    returns = [result.metrics["episodic_return"] for result in results]
-    best = max(one for one in returns if math.isfinite(one))
-    outcome = Outcome(wall_s, best_return=best, steps_trained=race.interval * len(grants.seen))
+    best = best_of(result.metrics["interval_return"] for result in results)
+    outcome = Outcome(
+        wall_s=wall_s,
+        best_return=best,
+        steps_trained=race.interval * len(grants.seen),
+        processes=len(list(Path(directory, "training").glob("*/*"))),
+    )
     return {"outcome": asdict(outcome), "grants": grants.seen}
 
 

@@ -6,7 +6,6 @@ and a process can be told to die between two commands. The driver's part is play
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,18 +19,14 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Milestone, Run
 from arena_ray.model.states import AttemptOutcome, ExploitOutcome, RunState
 from arena_ray.orchestrator.core import Orchestrator
-from arena_ray.registry.store import Store
 from arena_ray.runner import outbox
-from arena_ray.runner.inspection import inspect_script
 from arena_ray.scheduling import supervision as supervising
 from arena_ray.scheduling.supervision import Supervision
-from arena_runners.cleanrl import runner as cleanrl
 
 INTERVAL = 20
 STEPS = 50
 CLONE, DONOR = 0.001, 0.05
 """Learning rates with which the two runs begin."""
-inspect_once = functools.cache(inspect_script)
 
 
 def trained(weight: float, rate: float, passes: int) -> list[float]:
@@ -49,20 +44,9 @@ TAKEN_OVER = [*ALONE[:INTERVAL], *trained(trained(0.0, DONOR, INTERVAL)[-1], TAU
 """What it logs if it takes over the donor at the first milestone."""
 
 
-@pytest.fixture(scope="module")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of a registry that holds nothing: to copy it is faster than to migrate each test's."""
-    path = tmp_path_factory.mktemp("empty") / "registry.sqlite3"
-    Store.open(f"sqlite:///{path}").close()
-    return path.read_bytes()
-
-
 @pytest.fixture(autouse=True)
-def in_a_hurry(workspace: Workspace, empty_registry: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.registry.parent.mkdir(parents=True)
-    workspace.registry.write_bytes(empty_registry)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "REPORT_INTERVAL_S", 0.02)
-    monkeypatch.setattr(cleanrl, "inspect_script", inspect_once)
     monkeypatch.setattr(supervising, "HARNESS", SCRIPTS / "line_on_wire.py")
 
 

@@ -201,3 +201,33 @@ def test_a_new_driver_decides_as_the_old_one_would_have(world: World) -> None:
     assert [one.model_dump(exclude={"created_at"}) for one in again] == [
         one.model_dump(exclude={"created_at"}) for one in expected
     ]
+
+
+def test_a_run_that_gave_way_and_was_paused_waits_for_nobody_when_it_is_let_go_on() -> None:
+    world = World(synchronous=True)
+    world.crew.short = {"d"}
+    assert world.arrive("a", 1, 100.0)
+    assert world.pbt.progress_of("a")[0], "it waits for the others, without an actor"
+    world.pbt.on_pause("a")
+    world.crew.short = set()
+    for name in "bcd":
+        world.arrive(name, 1, 50.0)
+    assert [name for name, _ in world.crew.decided] == ["b", "c", "d"]
+    world.pbt.on_release("a")
+    assert not world.pbt.progress_of("a")[0]
+    assert not world.arrive("a", 1, 100.0)
+    assert world.crew.decided[-1] == ("a", None)
+
+
+def test_synchronously_a_run_that_goes_on_is_waited_for_again() -> None:
+    world = World(synchronous=True)
+    world.pbt.on_pause("a")
+    for name in "bcd":
+        world.arrive(name, 1, 50.0)
+    world.pbt.on_release("a")
+    for name in "bcd":
+        world.arrive(name, 2, 50.0)
+    assert [name for name, _ in world.crew.decided] == ["b", "c", "d"]
+    world.arrive("a", 1, 50.0)
+    world.arrive("a", 2, 50.0)
+    assert [name for name, _ in world.crew.decided[3:]] == ["a", "a", "b", "c", "d"]

@@ -147,7 +147,7 @@ def test_whoever_arrives_without_a_quorum_is_judged_where_there_is_one_and_only_
     population.observe("m3", milestone=2, score=2.0, checkpoint="m3@2")
     takeover = taken(population.decide())["m3"]
     assert takeover is not None
-    assert (takeover.milestone, takeover.donor_milestone, takeover.score) == (2, 1, 2.0)
+    assert (takeover.milestone, takeover.donor_milestone, takeover.score) == (2, 1, 1.0)
     population.observe("m2", milestone=2, score=9.0, checkpoint="m2@2")
     assert taken(population.decide()) == {"m2": None}
 
