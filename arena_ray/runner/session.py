@@ -193,7 +193,8 @@ class Session:
         self._progress = Progress(message["boundary"], message["step"], speed)
         if message.get("ended"):
             self._is_over = True
-            self.request_snapshot()
+            if not self.has_checkpoint_here:  # else an attempt before this one got so far
+                self.request_snapshot()
             self._require_process().wire.send("grant", until_step=None)
         elif message.get("held") and self._until is not None and message["step"] >= self._until:
             self._arrive()

@@ -37,9 +37,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import race as of_race
 import ray
 from race import ENV_ID, FLAGS, RULES, SCRIPT, SPACE, Outcome, Race, best_of, mean_return
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.schedulers import PopulationBasedTraining
 
 import arena_ray.harness
@@ -212,6 +213,7 @@ def run_race(race: Race, *, reuse_actors: bool, directory: Path) -> dict[str, An
 def main(num_cpus: int) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Tune prints
+    cloudpickle.register_pickle_by_value(of_race)  # workers do not know this directory
     with tempfile.TemporaryDirectory(prefix="stock-") as directory:
         ray.init(
             address="local",

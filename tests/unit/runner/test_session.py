@@ -83,6 +83,17 @@ def test_a_killed_training_is_lost_and_goes_on_from_its_checkpoint_as_if_nothing
     assert before | values(recorder) == uninterrupted
 
 
+def test_a_training_killed_after_its_main_loop_gets_no_second_final_checkpoint(
+    open_session: Open, finish: Finish, recorder
+) -> None:
+    finish(open_session("--boundaries", "6"))
+    [final] = recorder.events(CheckpointSaved)
+    assert finish(open_session("--boundaries", "6", attempt=2, checkpoint=record(final))) == End(
+        AttemptOutcome.COMPLETED
+    )
+    assert recorder.events(CheckpointSaved) == [final]
+
+
 @pytest.mark.parametrize(
     ("intent", "outcome"), [(Intent.STOP, AttemptOutcome.STOPPED), (Intent.PAUSE, AttemptOutcome.PAUSED)]
 )
