@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources, Strict
-from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
+from arena_ray.model.states import (
+    AttemptOutcome,
+    ExecutionState,
+    ExploitCause,
+    ExploitOutcome,
+    Intent,
+    PolicyState,
+    RunState,
+)
 
 
 def _none_to_nan(value: Any) -> Any:
@@ -61,6 +69,12 @@ class Revision(Record):
     resources: Resources
     checkpoint: CheckpointPolicy
     created_at: datetime
+    name: str | None = None
+    """What a plugin has called it."""
+    notes: str | None = None
+    """What a plugin has said of it."""
+    execution_id: str | None = None
+    """The plugin execution that has made it."""
 
 
 class Run(Record):
@@ -95,6 +109,8 @@ class Run(Record):
     """As they are now: those of its revision, but for what exploits have changed since."""
     generation: int = 0
     """The number of its newest exploit that was applied; 0 before the first."""
+    description: str | None = None
+    """What a plugin has said of it when it started it."""
 
 
 class Attempt(Record):
@@ -196,3 +212,29 @@ class Lineage(Record):
     runs: list[Run]
     milestones: list[Milestone]
     exploits: list[Exploit]
+
+
+class Note(Record):
+    """What a plugin, or we, have written down about an experiment or one of its runs."""
+
+    note_id: str
+    experiment_id: str
+    execution_id: str | None = None
+    run_id: str | None = None
+    text: str
+    created_at: datetime
+
+
+class PolicyVersion(Record):
+    """A checkpoint behind a deployed name. Versions of a name count from 1."""
+
+    name: str
+    version: int
+    run_id: str
+    checkpoint_id: str
+    digest: str
+    """sha256 of the policy's description and weights, as they were copied."""
+    state: PolicyState
+    reason: str | None = None
+    created_at: datetime
+    ended_at: datetime | None = None

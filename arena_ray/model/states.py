@@ -80,6 +80,25 @@ class ExploitOutcome(StrEnum):
     """The donor's weights are gone, or the run ended before it came to this."""
 
 
+class PolicyState(StrEnum):
+    """Where a version of a deployed policy stands."""
+
+    LOADING = "loading"
+    """Read and probed; the version before it answers meanwhile."""
+    SERVING = "serving"
+    REPLACED = "replaced"
+    """A newer version answers."""
+    WITHDRAWN = "withdrawn"
+    """The policy was undeployed."""
+    FAILED = "failed"
+    """It could not be read, or did not act; the version before it went on answering."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this version will not answer any more."""
+        return self not in (PolicyState.LOADING, PolicyState.SERVING)
+
+
 _ENDINGS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.PAUSED})
 
 ALLOWED_MOVES: dict[RunState, frozenset[RunState]] = {

@@ -27,7 +27,7 @@ _CHECKPOINTS = sa.select(*_record_columns(checkpoints, "serial", "removed_at", "
 )
 _RUNS = (
     sa.select(
-        *_record_columns(runs, "serial", "boundary"),
+        *_record_columns(runs, "serial", "boundary", "deploy"),
         experiments.c.name.label("experiment"),
         revisions.c.number.label("revision"),
         revisions.c.runner,

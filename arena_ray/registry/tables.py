@@ -13,7 +13,15 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
+from arena_ray.model.states import (
+    AttemptOutcome,
+    ExecutionState,
+    ExploitCause,
+    ExploitOutcome,
+    Intent,
+    PolicyState,
+    RunState,
+)
 
 
 class UtcTime(sa.TypeDecorator[datetime]):
@@ -122,6 +130,9 @@ revisions = sa.Table(
     sa.Column("resources", sa.JSON, nullable=False),
     sa.Column("checkpoint", sa.JSON, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("name", sa.String),
+    sa.Column("notes", Prose),
+    sa.Column("execution_id", sa.ForeignKey("executions.execution_id")),
     sa.UniqueConstraint("experiment_id", "number"),
     sa.UniqueConstraint("experiment_id", "digest"),
 )
@@ -170,6 +181,8 @@ runs = sa.Table(
     sa.Column("member", sa.Integer),
     sa.Column("hyperparameters", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("description", Prose),
+    sa.Column("deploy", sa.JSON(none_as_null=True)),
     # An index, not a constraint: SQLite adds none to a table that exists.
     sa.Index("ix_runs_execution_id_member", "execution_id", "member", unique=True),
 )
@@ -252,4 +265,34 @@ exploits = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime),
     sa.UniqueConstraint("run_id", "generation"),
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("note_id", sa.String, nullable=False, unique=True),
+    sa.Column("experiment_id", sa.ForeignKey("experiments.experiment_id"), nullable=False, index=True),
+    sa.Column("execution_id", sa.ForeignKey("executions.execution_id")),
+    sa.Column("run_id", sa.ForeignKey("runs.run_id")),
+    sa.Column("number", sa.Integer),
+    sa.Column("text", Prose, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("execution_id", "number"),
+)
+
+policy_versions = sa.Table(
+    "policy_versions",
+    metadata,
+    sa.Column("serial", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.ForeignKey("runs.run_id"), nullable=False),
+    sa.Column("checkpoint_id", sa.ForeignKey("checkpoints.checkpoint_id"), nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("state", Word(PolicyState), nullable=False),
+    sa.Column("reason", Prose),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.UniqueConstraint("name", "version"),
 )
