@@ -13,6 +13,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
@@ -23,6 +24,7 @@ from arena_ray.telemetry.hub import Hub
 from arena_runners.cleanrl import runner as cleanrl
 
 RUNNERS = load_runners().runners
+PLUGINS = load_plugins()
 inspect_once = functools.cache(inspect_script)
 
 
@@ -73,6 +75,7 @@ def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[[], O
             hub=hub,
             runners=RUNNERS,
             drivers=drivers,
+            plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
         )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from arena_ray.model.errors import NotFound
 
@@ -13,6 +16,29 @@ if TYPE_CHECKING:
     from arena_ray.model.settings import Settings
     from arena_ray.orchestrator.client import ArenaClient
     from arena_ray.orchestrator.reader import Reader, RegistryReader
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAGS = "arena_ray.settings"
+"""Key in the context's ``meta``: settings that options of the command give."""
+
+
+def _refuse_local_plugins(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta.setdefault(_FLAGS, {})["local_plugins"] = False
+
+
+def local_plugins_option(command: F) -> F:
+    """Give *command* the option by which it does without the plugins that lie in folders."""
+    option = click.option(
+        "--no-local-plugins",
+        is_flag=True,
+        expose_value=False,
+        callback=_refuse_local_plugins,
+        help="Leave out plugins that lie as files in folders.",
+    )
+    return option(command)
 
 
 def workspace() -> Workspace:
@@ -26,7 +52,9 @@ def settings_in_force(**flags: Any) -> Settings:
     """Return the settings of the workspace, with what the command line gave on top."""
     from arena_ray.model.settings import load_settings
 
-    return load_settings(workspace(), flags=flags)[0]
+    context = click.get_current_context(silent=True)
+    given = context.meta.get(_FLAGS, {}) if context else {}
+    return load_settings(workspace(), flags=given | flags)[0]
 
 
 def open_reader() -> ArenaClient | RegistryReader:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from arena_ray.cli import about, cluster, doctor, lineage, plugins, prove, reading, run, steering, telemetry
+from arena_ray.cli import about, cluster, doctor, history, lineage, plugins, prove, reading, run, steering, telemetry
 from arena_ray.cli.output import DEBUG, report_error
 
 EXIT_ERROR = 1
@@ -68,6 +68,8 @@ for _command in (
     reading.runs,
     reading.show,
     lineage.lineage,
+    history.revisions,
+    history.notes,
     telemetry.logs,
     telemetry.metrics,
     reading.checkpoints,

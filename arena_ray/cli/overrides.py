@@ -54,6 +54,32 @@ def override(document: LocatedDocument, assignments: Sequence[str], *, seed: int
     return OverriddenDocument(data=data, source=document.source, lines=lines, overrides=origins)
 
 
+def steered_by(
+    plugin: str, document: LocatedDocument, assignments: Sequence[str]
+) -> tuple[LocatedDocument, tuple[str, ...]]:
+    """Return *document* with this *plugin*, and the *assignments* to its settings as such to the document.
+
+    Settings that the document gives to the same plugin stay.
+    """
+    data, lines = copy.deepcopy(document.data), dict(document.lines)
+    former = data.get("plugin")
+    is_same = isinstance(former, dict) and former.get("name") == plugin
+    data["plugin"] = {"name": plugin, "settings": (former or {}).get("settings") or {} if is_same else {}}
+    lines.setdefault(("plugin",), 1)
+    return LocatedDocument(data=data, source=document.source, lines=lines), tuple(
+        f"plugin.settings.{assignment}" for assignment in assignments
+    )
+
+
+def settings_of(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that *assignments*, each ``KEY=VALUE``, give to a plugin."""
+    data: dict[str, Any] = {}
+    for assignment in assignments:
+        key, value = _split(assignment)
+        _assign(data, tuple(key.split(".")), value, key=key)
+    return data
+
+
 def _split(assignment: str) -> tuple[str, Any]:
     key, equals, text = assignment.partition("=")
     if not (equals and key.strip()):

@@ -1,39 +1,50 @@
-"""The command about plugins: which there are, and what settings they take."""
+"""The commands about plugins: which there are, what settings they take, and letting one steer an experiment."""
 
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
 
+from arena_ray.cli.access import local_plugins_option, settings_in_force, workspace
 from arena_ray.cli.output import ABSENT, output_options, print_facts, print_json, print_table
 from arena_ray.model.errors import NotFound
 
 if TYPE_CHECKING:
+    from arena_ray.plugin.catalog import Catalog
     from arena_ray.plugin.description import PluginDescription
     from arena_ray.plugin.setting import Setting
 
 
-@click.command()
-@click.argument("name", required=False, metavar="[NAME]")
+@click.group(invoke_without_command=True)
+@local_plugins_option
 @output_options
-def plugins(name: str | None, as_json: bool) -> None:
-    """List the plugins, or show the settings of one.
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool) -> None:
+    """List the plugins, show the settings of one, or run one.
 
     Of one that cannot be used it says what is wrong with it.
     """
-    from arena_ray.plugin.description import describe_plugins
-    from arena_ray.plugin.discovery import load_plugins
-
-    found = describe_plugins(load_plugins())
-    if name is None:
-        if as_json:
-            print_json(found)
-        else:
-            _print_list(found)
+    if ctx.invoked_subcommand is not None:
         return
+    found = _catalog().describe()
+    if as_json:
+        print_json(found)
+    else:
+        _print_list(found)
+
+
+@plugins.command()
+@click.argument("name")
+@local_plugins_option
+@output_options
+def show(name: str, as_json: bool) -> None:
+    """Show a plugin with its settings."""
+    found = _catalog().describe()
     plugin = next((each for each in found if each.name == name), None)
     if plugin is None:
         raise NotFound("plugin", name, known=[each.name for each in found])
@@ -41,6 +52,67 @@ def plugins(name: str | None, as_json: bool) -> None:
         print_json(plugin)
     else:
         _print_one(plugin)
+
+
+@plugins.command("run")
+@click.argument("name")
+@click.option("--spec", "file", type=click.Path(path_type=Path), help="Experiment file whose script it trains.")
+@click.option("--experiment", metavar="NAME", help="Experiment that it steers, from its newest revision.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the plugin, e.g. population=8."
+)
+@click.option("--detach", is_flag=True, help="Return as soon as the plugin is at work; its cluster stays up.")
+@click.option("--keep", is_flag=True, help="Leave the cluster up that this command started.")
+@click.option("--new", "force_new", is_flag=True, help="Begin another execution even if an unfinished one could go on.")
+@local_plugins_option
+@output_options
+def run_plugin(
+    name: str,
+    file: Path | None,
+    experiment: str | None,
+    assignments: tuple[str, ...],
+    detach: bool,
+    keep: bool,
+    force_new: bool,
+    as_json: bool,
+) -> None:
+    """Let a plugin steer an experiment, and wait for its end.
+
+    Give the experiment file whose script it is to train (its own plugin does not count), or an experiment that there
+    is. All else is as with 'arena run'.
+    """
+    from arena_ray.cli.overrides import settings_of
+    from arena_ray.cli.run import Watching, tune
+    from arena_ray.cli.training import cluster_at_hand, prepare, total_steps
+
+    if (file is None) == (experiment is None):
+        raise click.UsageError("give either --spec FILE or --experiment NAME")
+    submission = None if file is None else prepare(file, assignments, None, to_stderr=as_json, plugin=name)
+    with cluster_at_hand(keep=keep or detach) as (client, is_own_cluster):
+        if submission is not None:
+            reply = client.start(submission, force_new=force_new)
+        else:
+            reply = client.run_plugin(str(experiment), name, settings_of(assignments), force_new=force_new)
+        watching = Watching(
+            total=total_steps(submission) if submission is not None else None,
+            again=_command_again(name, file, experiment, assignments),
+            is_own_cluster=is_own_cluster,
+        )
+        is_well = tune(client, reply, None if detach else watching, as_json=as_json)
+    click.get_current_context().exit(0 if is_well or detach else 1)
+
+
+def _command_again(name: str, file: Path | None, experiment: str | None, assignments: tuple[str, ...]) -> str:
+    target = ["--spec", str(file)] if file is not None else ["--experiment", str(experiment)]
+    settings = [word for assignment in assignments for word in ("--set", assignment)]
+    return shlex.join(["arena", "plugins", "run", name, *target, *settings])
+
+
+def _catalog() -> Catalog:
+    from arena_ray.plugin.catalog import Catalog
+    from arena_ray.plugin.drop_in import plugin_directories
+
+    return Catalog(plugin_directories(workspace(), settings_in_force()))
 
 
 def _print_list(found: list[PluginDescription]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from arena_ray.cli.access import local_plugins_option
+from arena_ray.cli.history import print_notes
 from arena_ray.cli.output import merged, output_options, print_json
 from arena_ray.cli.training import (
     EXIT_INTERRUPTED,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--detach", is_flag=True, help="Return as soon as the run is accepted; its cluster stays up.")
 @click.option("--keep", is_flag=True, help="Leave the cluster up that this command started.")
 @click.option("--new", "force_new", is_flag=True, help="Start another run even if an unfinished one could go on.")
+@local_plugins_option
 @output_options
 def run(
     file: Path, assignments: tuple[str, ...], seed: int | None, detach: bool, keep: bool, force_new: bool, as_json: bool
@@ -54,7 +57,7 @@ def run(
     """
     submission = prepare(file, assignments, seed, to_stderr=as_json)
     again, total = _command_again(file, assignments, seed), total_steps(submission)
-    finish = _train if submission.spec.plugin is None else _tune
+    finish = _train if submission.spec.plugin is None else tune
     with cluster_at_hand(keep=keep or detach) as (client, is_own_cluster):
         reply = client.start(submission, force_new=force_new)
         watching = None if detach else Watching(total=total, again=again, is_own_cluster=is_own_cluster)
@@ -79,7 +82,8 @@ def _train(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *
     return run.state is RunState.COMPLETED
 
 
-def _tune(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *, as_json: bool) -> bool:
+def tune(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *, as_json: bool) -> bool:
+    """Watch a plugin at work to its end and print what came of it; return whether it ended well."""
     from arena_ray.cli import study
 
     execution = study.started_execution(client, reply)
@@ -97,6 +101,7 @@ def _tune(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *,
         study.print_document(client, lineage)
     elif watching:
         study.print_outcome(client, lineage)
+        print_notes(note for note in client.notes(execution.experiment) if note.execution_id == execution.execution_id)
     else:
         click.echo(
             f"{execution.plugin} is at work on {execution.experiment}; see 'arena lineage {execution.experiment}'"

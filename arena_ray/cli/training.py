@@ -31,15 +31,23 @@ _GATEWAY_RESTART_S = 20.0
 PAUSE_PATIENCE_S = 20.0
 
 
-def prepare(file: Path, assignments: tuple[str, ...], seed: int | None, *, to_stderr: bool) -> Submission:
-    """Check everything that can be checked without starting anything, and say what will run."""
-    from arena_ray.cli.overrides import override
+def prepare(
+    file: Path, assignments: tuple[str, ...], seed: int | None, *, to_stderr: bool, plugin: str | None = None
+) -> Submission:
+    """Check everything that can be checked without starting anything, and say what will run.
+
+    With *plugin* that one steers, whatever the file names, and the assignments are settings of it.
+    """
+    from arena_ray.cli.overrides import override, steered_by
     from arena_ray.cli.plan import plan
     from arena_ray.model.spec import parse_spec
     from arena_ray.model.yaml_lines import load_located
     from arena_ray.runner import discovery, preflight
 
-    spec = parse_spec(override(load_located(file), assignments, seed=seed))
+    document = load_located(file)
+    if plugin is not None:
+        document, assignments = steered_by(plugin, document, assignments)
+    spec = parse_spec(override(document, assignments, seed=seed))
     runners = discovery.load_runners().runners
     submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners)
     if spec.plugin is not None:
@@ -55,9 +63,10 @@ def prepare(file: Path, assignments: tuple[str, ...], seed: int | None, *, to_st
 
 def _check_plugin(submission: Submission) -> None:
     from arena_ray.orchestrator.plugin_check import check_plugin
-    from arena_ray.plugin.discovery import load_plugins
+    from arena_ray.plugin.catalog import Catalog
+    from arena_ray.plugin.drop_in import plugin_directories
 
-    check_plugin(submission, load_plugins())
+    check_plugin(submission, Catalog(plugin_directories(workspace(), settings_in_force())))
 
 
 @contextmanager

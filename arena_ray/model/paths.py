@@ -137,6 +137,16 @@ class Workspace:
         return self.training / "reserve"
 
     @property
+    def plugins(self) -> Path:
+        """Where plugins are dropped in: ``*_plugin.py``."""
+        return self.home / "plugins"
+
+    @property
+    def executions(self) -> Path:
+        """What the functions of plugins printed, one file an execution."""
+        return self.training / "executions"
+
+    @property
     def tune(self) -> Path:
         """Ray Tune's own book-keeping; nothing of ours depends on it."""
         return self.training / "tune"

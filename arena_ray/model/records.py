@@ -160,6 +160,8 @@ class Execution(Record):
     reason: str | None = None
     created_at: datetime
     ended_at: datetime | None = None
+    revision_id: str | None = None
+    """The revision that it began with; None where an older version began it."""
 
 
 class Milestone(Record):

@@ -33,6 +33,10 @@ class Settings(Strict):
     omp_num_threads: int = Field(
         default=0, ge=0, description="Threads of a training process; 0 takes its reserved CPUs, at least 1."
     )
+    local_plugins: bool = Field(
+        default=True, description="Whether files in the workspace's `plugins` and in `plugin_path` are plugins."
+    )
+    plugin_path: str = Field(default="", description="More folders with plugin files, separated by colons.")
     start_timeout_s: float = Field(
         default=120.0, gt=0, description="Seconds a cluster or a training process may take to start."
     )

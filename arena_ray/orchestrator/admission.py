@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arena_ray.model.records import Execution, Run
+from arena_ray.model.errors import NotFound
+from arena_ray.model.records import Execution, Experiment, Revision, Run
+from arena_ray.model.spec import ExperimentSpec, PluginCall
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.plugin_check import check_plugin, execution_digest
 from arena_ray.orchestrator.reserve import Reserve
-from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.environment import check_environment
 from arena_ray.runner.preflight import Submission
-from arena_ray.runner.protocol import Runner
+from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
 
 REMEMBERED_REQUESTS = 1024
@@ -50,7 +52,7 @@ class Admission:
         bundles: BundleStore,
         reserve: Reserve,
         runners: Mapping[str, Runner],
-        plugins: Callable[[], LoadedPlugins],
+        plugins: Plugins,
         capacity: Callable[[], Sequence[NodeCapacity]],
     ) -> None:
         self._store = store
@@ -62,8 +64,17 @@ class Admission:
         self._lock = threading.Lock()
         self._answers: OrderedDict[str, Started] = OrderedDict()
 
-    def admit(self, submission: Submission, *, force_new: bool, request_id: str | None) -> Started:
+    def admit(
+        self,
+        submission: Submission,
+        *,
+        force_new: bool,
+        request_id: str | None,
+        revision_id: str | None = None,
+    ) -> Started:
         """Check *submission* and record it; the same request has the same answer.
+
+        A plugin begins with *revision_id* where that is given, else with what is submitted.
 
         Raises:
             SpecError: What was submitted cannot be run; nothing was recorded.
@@ -73,16 +84,52 @@ class Admission:
             if request_id and request_id in self._answers:
                 return self._answers[request_id]
             submission = preflight.recheck(submission, runners=self._runners)
-            settings = check_plugin(submission, self._plugins())
+            settings = check_plugin(submission, self._plugins)
             self._check_cluster(submission)
             self._bundles.keep(submission.bundle)
             self._reserve.fill()
-            started = self._record(submission, settings, force_new=force_new)
+            started = self._record(submission, settings, force_new=force_new, revision_id=revision_id)
             if request_id:
                 self._answers[request_id] = started
                 while len(self._answers) > REMEMBERED_REQUESTS:
                     self._answers.popitem(last=False)
             return started
+
+    def admit_plugin(self, experiment: str, plugin: PluginCall, *, force_new: bool, request_id: str | None) -> Started:
+        """Begin an execution of the plugin on an experiment that there is, with its newest revision.
+
+        Raises:
+            NotFound: There is no such experiment, or it has no revision.
+            SpecError: The plugin cannot be used, or not with these settings; nothing was recorded.
+        """
+        found = self._store.get_experiment(experiment)
+        if found is None:
+            raise NotFound("experiment", experiment, known=[each.name for each in self._store.list_experiments()])
+        revisions = self._store.list_revisions(found.experiment_id)
+        if not revisions:
+            raise NotFound("revision", f"of experiment {found.name}")
+        newest = revisions[-1]
+        bundle = self._bundles.load(newest.bundle)
+        spec = self._spec_of(found, newest, plugin)
+        submission = Submission(spec=spec, bundle=bundle, flags=newest.flags, report=ScriptReport(main_loop=None))
+        return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
+
+    @staticmethod
+    def _spec_of(found: Experiment, newest: Revision, plugin: PluginCall) -> ExperimentSpec:
+        flags = {name: value for name, value in newest.flags.items() if name not in newest.hyperparameters}
+        return ExperimentSpec(
+            experiment=found.name,
+            project=found.project,
+            plugin=plugin,
+            runner=newest.runner,
+            script=newest.script,
+            env_id=newest.env_id,
+            hyperparameters=newest.hyperparameters,
+            flags=flags,
+            config=newest.config,
+            resources=newest.resources,
+            checkpoint=newest.checkpoint,
+        )
 
     def _check_cluster(self, submission: Submission) -> None:
         spec, report = submission.spec, submission.report
@@ -94,7 +141,14 @@ class Admission:
             imports=report.imports,
         )
 
-    def _record(self, submission: Submission, settings: dict[str, Any] | None, *, force_new: bool) -> Started:
+    def _record(
+        self,
+        submission: Submission,
+        settings: dict[str, Any] | None,
+        *,
+        force_new: bool,
+        revision_id: str | None,
+    ) -> Started:
         spec, digest = submission.spec, submission.bundle.digest()
         source: dict[str, Any] = {"flags": submission.flags, "script": spec.script, "bundle": digest}
         if spec.plugin is None or settings is None:
@@ -106,6 +160,7 @@ class Admission:
             settings=settings,
             digest=execution_digest(spec, settings, bundle=digest),
             force_new=force_new,
+            revision_id=revision_id,
             **source,
         )
         return Started(run=None, execution=execution, created=created)

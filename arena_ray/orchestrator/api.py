@@ -20,6 +20,7 @@ from arena_ray.model.errors import NotFound
 from arena_ray.model.events import LogPage as ArchivedPage
 from arena_ray.model.events import MetricPoint
 from arena_ray.model.records import Execution, Experiment, Measure, Record, Run
+from arena_ray.model.spec import PluginCall
 
 BASE_PATH = "/api/v1"
 REQUEST_ID_HEADER = "Arena-Request-Id"
@@ -30,6 +31,13 @@ class SubmitRequest(Record):
     """Body of ``POST /experiments``: a prepared submission, as JSON."""
 
     submission: dict[str, Any]
+    force_new: bool = False
+
+
+class PluginRequest(Record):
+    """Body of ``POST /experiments/{name}/plugins``: a plugin with its settings."""
+
+    plugin: PluginCall
     force_new: bool = False
 
 

@@ -17,7 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Revision, Run
+from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Note, Revision, Run
+from arena_ray.model.spec import PluginCall
 from arena_ray.orchestrator.api import (
     BASE_PATH,
     REQUEST_ID_HEADER,
@@ -30,6 +31,7 @@ from arena_ray.orchestrator.api import (
     LogPage,
     MetricSeries,
     MoveReply,
+    PluginRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -104,6 +106,19 @@ class ArenaClient:
         request = SubmitRequest(submission=body, force_new=force_new)
         return self._ask("POST", "/experiments", SubmitReply, body=request, request_id=secrets.token_hex(16))
 
+    def run_plugin(
+        self, experiment: str, plugin: str, settings: Mapping[str, Any] | None = None, *, force_new: bool = False
+    ) -> SubmitReply:
+        """Have *plugin* steer an *experiment* that there is, from its newest revision.
+
+        Raises:
+            ArenaError: What the gateway found wrong with it.
+            ClusterUnavailable: The gateway does not answer.
+        """
+        request = PluginRequest(plugin=PluginCall(name=plugin, settings=dict(settings or {})), force_new=force_new)
+        path = _path("experiments", experiment, "plugins")
+        return self._ask("POST", path, SubmitReply, body=request, request_id=secrets.token_hex(16))
+
     def stop_run(self, run: str, *, now: bool = False) -> MoveReply:
         """Stop *run* at its next boundary, or *now*, losing what came after its last checkpoint."""
         return self._ask("POST", _path("runs", run, "stop"), MoveReply, body=StopRequest(now=now))
@@ -151,6 +166,14 @@ class ArenaClient:
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
         return self._ask("GET", _path("experiments", name, "lineage"), Lineage, params={"execution": execution})
+
+    def revisions(self, name: str) -> list[Revision]:
+        """Return the revisions of an experiment, by number."""
+        return self._ask("GET", _path("experiments", name, "revisions"), list[Revision])
+
+    def notes(self, name: str) -> list[Note]:
+        """Return the notes on an experiment and its runs, oldest first."""
+        return self._ask("GET", _path("experiments", name, "notes"), list[Note])
 
     def revision(self, revision_id: str) -> Revision:
         """Return the revision of this id."""

@@ -16,6 +16,7 @@ from arena_ray.model.events import Batch, MetricPoint
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
+from arena_ray.model.spec import PluginCall
 from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState
 from arena_ray.orchestrator.admission import Admission, Started
 from arena_ray.orchestrator.bundle_store import BundleStore
@@ -23,8 +24,9 @@ from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
 from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
+from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.reserve import Reserve
-from arena_ray.plugin.discovery import LoadedPlugins, load_plugins
+from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
 from arena_ray.runner.preflight import Submission
@@ -69,7 +71,7 @@ class Orchestrator:
         runners: Mapping[str, Runner],
         drivers: Drivers,
         capacity: Callable[[], Sequence[NodeCapacity]],
-        plugins: Callable[[], LoadedPlugins] = load_plugins,
+        plugins: Plugins,
     ) -> None:
         self._workspace = workspace
         self._settings = settings
@@ -98,6 +100,14 @@ class Orchestrator:
             locks=self._locks,
             require_driver=self._require_driver,
         )
+        self.plugins = PluginOrders(
+            workspace,
+            store=store,
+            bundles=self._bundles,
+            runners=runners,
+            locks=self._locks,
+            require_driver=self._require_driver,
+        )
         self.experiments = Experiments(store, runs=self, drivers=drivers)
 
     def start(self, submission: Submission, *, force_new: bool = False, request_id: str | None = None) -> Started:
@@ -108,6 +118,19 @@ class Orchestrator:
             InfeasibleResources: No node could ever take it; nothing was recorded.
         """
         started = self._admission.admit(submission, force_new=force_new, request_id=request_id)
+        self._drivers.ensure(started.experiment_id)
+        return started
+
+    def run_plugin(
+        self, experiment: str, plugin: PluginCall, *, force_new: bool = False, request_id: str | None = None
+    ) -> Started:
+        """Have a plugin steer an experiment that there is, from its newest revision.
+
+        Raises:
+            NotFound: There is no such experiment.
+            SpecError: The plugin cannot be used, or not with these settings; nothing was recorded.
+        """
+        started = self._admission.admit_plugin(experiment, plugin, force_new=force_new, request_id=request_id)
         self._drivers.ensure(started.experiment_id)
         return started
 

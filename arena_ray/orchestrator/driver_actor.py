@@ -6,6 +6,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ log = logging.getLogger(__name__)
 class DriverActor:
     """Drives one experiment's runs from a thread of its own; a new one begins where this one was."""
 
-    def __init__(self, experiment_id: str, *, home: str) -> None:
+    def __init__(self, experiment_id: str, *, home: str, directories: list[str]) -> None:
         self._experiment_id = experiment_id
+        self._directories = [Path(each) for each in directories]
         self._workspace = Workspace(Path(home))
         threading.Thread(target=self._drive, name="driver", daemon=True).start()
 
@@ -51,7 +54,10 @@ class DriverActor:
             safe_name(self._experiment_id), storage=self._workspace.tune, scheduler=ArenaScheduler()
         )
         driver = ExperimentDriver(
-            self._experiment_id, port=RayPort.find(), engine=engine, open_execution=open_execution
+            self._experiment_id,
+            port=RayPort.find(),
+            engine=engine,
+            open_execution=partial(open_execution, workspace=self._workspace, directories=self._directories),
         )
         try:
             driver.run()
@@ -72,8 +78,9 @@ def _away_from_head() -> NodeAffinitySchedulingStrategy | None:
 class RayDrivers:
     """Where the orchestrator gets its drivers: detached actors, named after their experiment."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, directories: Sequence[Path]) -> None:
         self._workspace = workspace
+        self._directories = [str(path) for path in directories]
 
     def ensure(self, experiment_id: str) -> None:
         """Start the experiment's driver if it has none."""
@@ -86,4 +93,6 @@ class RayDrivers:
             "num_cpus": 0,
             "scheduling_strategy": _away_from_head(),
         }
-        ray.remote(DriverActor).options(**options).remote(experiment_id, home=str(self._workspace.home))
+        ray.remote(DriverActor).options(**options).remote(
+            experiment_id, home=str(self._workspace.home), directories=self._directories
+        )

@@ -17,7 +17,7 @@ import arena_ray
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
-from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Revision, Run
+from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Note, Revision, Run
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
     BASE_PATH,
@@ -29,14 +29,14 @@ from arena_ray.orchestrator.api import (
     LogPage,
     MetricSeries,
     MoveReply,
+    PluginRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
     series_by_tag,
 )
 from arena_ray.orchestrator.reader import RegistryReader
-from arena_ray.plugin.description import PluginDescription, describe_plugins
-from arena_ray.plugin.discovery import load_plugins
+from arena_ray.plugin.description import PluginDescription
 from arena_ray.runner.preflight import Submission
 
 LOG_POLL_S = 0.2
@@ -72,7 +72,15 @@ def _on_unauthorized(_: Request, __: Exception) -> JSONResponse:
     return _reply(401, "ArenaError", "the token is missing or wrong; it stands in gateway.json of the workspace")
 
 
-def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, cluster: Callable[[], Cluster]) -> FastAPI:
+def create_app(
+    call: Call,
+    *,
+    reader: RegistryReader,
+    token: str,
+    home: str,
+    cluster: Callable[[], Cluster],
+    plugins: Callable[[], list[PluginDescription]],
+) -> FastAPI:
     """Return the application.
 
     Args:
@@ -81,6 +89,7 @@ def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, clu
         token: What every request must carry as its bearer token.
         home: The workspace, as ``/health`` tells it.
         cluster: Describes the Ray cluster.
+        plugins: Describes the plugins that are there at the moment.
     """
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
@@ -91,7 +100,7 @@ def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, clu
     app.add_exception_handler(ArenaError, _on_arena_error)
     app.add_exception_handler(Unauthorized, _on_unauthorized)
     routes = APIRouter(prefix=BASE_PATH, dependencies=[Depends(check)])
-    _add_cluster_routes(routes, home=home, cluster=cluster)
+    _add_cluster_routes(routes, home=home, cluster=cluster, plugins=plugins)
     _add_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
     _add_experiment_routes(routes, call)
@@ -100,7 +109,9 @@ def create_app(call: Call, *, reader: RegistryReader, token: str, home: str, clu
     return app
 
 
-def _add_cluster_routes(routes: APIRouter, *, home: str, cluster: Callable[[], Cluster]) -> None:
+def _add_cluster_routes(
+    routes: APIRouter, *, home: str, cluster: Callable[[], Cluster], plugins: Callable[[], list[PluginDescription]]
+) -> None:
     @routes.get("/health")
     def health() -> Health:
         """Tell that the gateway answers."""
@@ -110,6 +121,11 @@ def _add_cluster_routes(routes: APIRouter, *, home: str, cluster: Callable[[], C
     def describe_cluster() -> Cluster:
         """Return the nodes of the Ray cluster."""
         return cluster()
+
+    @routes.get("/plugins", operation_id="plugins")
+    def list_plugins() -> list[PluginDescription]:
+        """Return the plugins that the gateway finds, usable or not."""
+        return plugins()
 
 
 def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
@@ -133,10 +149,15 @@ def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
         """Return where the weights of an experiment's runs come from, in its newest plugin execution or another."""
         return reader.lineage(name, execution)
 
-    @routes.get("/plugins")
-    def plugins() -> list[PluginDescription]:
-        """Return the plugins that are installed beside the gateway, usable or not."""
-        return describe_plugins(load_plugins())
+    @routes.get("/experiments/{name}/revisions")
+    def revisions(name: str) -> list[Revision]:
+        """Return the revisions of an experiment, by number."""
+        return reader.revisions(name)
+
+    @routes.get("/experiments/{name}/notes")
+    def notes(name: str) -> list[Note]:
+        """Return the notes on an experiment and its runs, oldest first."""
+        return reader.notes(name)
 
     @routes.get("/revisions/{revision_id}")
     def revision(revision_id: str) -> Revision:
@@ -207,6 +228,15 @@ def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
     def resume_experiment(name: str) -> ExperimentReply:
         """Let a paused experiment go on."""
         return _experiment_reply(call("experiments.resume", name))
+
+    @routes.post("/experiments/{name}/plugins", operation_id="run_plugin")
+    def run_plugin(
+        name: str, body: PluginRequest, arena_request_id: Annotated[str | None, Header()] = None
+    ) -> SubmitReply:
+        """Begin the execution of a plugin on an experiment, from its newest revision."""
+        keys = {"force_new": body.force_new, "request_id": arena_request_id}
+        started = call("run_plugin", name, body.plugin, **keys)
+        return SubmitReply(run=started.run, execution=started.execution, created=started.created)
 
 
 def _experiment_reply(answer: tuple[Experiment, Execution | None, list[Run]]) -> ExperimentReply:

@@ -28,6 +28,8 @@ class GatewayActor:
         from arena_ray.orchestrator.gateway import create_app
         from arena_ray.orchestrator.http_server import HttpServer, listen
         from arena_ray.orchestrator.reader import RegistryReader
+        from arena_ray.plugin.catalog import Catalog
+        from arena_ray.plugin.drop_in import plugin_directories
 
         workspace = Workspace(Path(home))
         before = get_gateway(workspace.gateway)
@@ -39,6 +41,7 @@ class GatewayActor:
             token=token,
             home=home,
             cluster=cluster.describe_cluster,
+            plugins=lambda: Catalog(plugin_directories(workspace, settings)).describe(),
         )
         self._server = HttpServer(app, listen(settings.gateway_host, port))
         self._server.start(timeout_s=settings.start_timeout_s)

@@ -27,6 +27,8 @@ class OrchestratorActor:
         # Imported here: the process that only starts this actor is not to carry all of it.
         from arena_ray.orchestrator.core import Orchestrator
         from arena_ray.orchestrator.driver_actor import RayDrivers
+        from arena_ray.plugin.catalog import Catalog
+        from arena_ray.plugin.drop_in import plugin_directories
         from arena_ray.registry.store import Store
         from arena_ray.runner.discovery import load_runners
         from arena_ray.telemetry.hub import Hub
@@ -34,6 +36,7 @@ class OrchestratorActor:
         workspace = Workspace(Path(home))
         runners = load_runners().runners
         timing_tags = frozenset(tag for runner in runners.values() for tag in runner.timing_tags)
+        directories = plugin_directories(workspace, settings)
         self._home = home
         self._core = Orchestrator(
             workspace,
@@ -41,8 +44,9 @@ class OrchestratorActor:
             store=Store.open(settings.registry_url or workspace.registry_url),
             hub=Hub(workspace, timing_tags=timing_tags),
             runners=runners,
-            drivers=RayDrivers(workspace),
+            drivers=RayDrivers(workspace, directories=directories),
             capacity=cluster.capacity,
+            plugins=Catalog(directories),
         )
         threading.Thread(target=self._keep, name="keeper", daemon=True).start()
 

@@ -9,7 +9,7 @@ from typing import Any
 from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.plugin.catalog import Plugins
 from arena_ray.plugin.schema import check_settings
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.tuning import check_space
@@ -17,7 +17,7 @@ from arena_ray.runner.tuning import check_space
 PLACE = "plugin.settings"
 
 
-def check_plugin(submission: Submission, plugins: LoadedPlugins) -> dict[str, Any] | None:
+def check_plugin(submission: Submission, plugins: Plugins) -> dict[str, Any] | None:
     """Return the settings of the submission's plugin as JSON can hold them, defaults filled in; None without one.
 
     Raises:

@@ -26,7 +26,7 @@ from arena_ray.orchestrator.api import (
 
 if TYPE_CHECKING:
     from arena_ray.model.paths import Workspace
-    from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Revision, Run
+    from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Note, Revision, Run
     from arena_ray.orchestrator.client import ArenaClient
     from arena_ray.registry.store import Store
 
@@ -56,6 +56,14 @@ class Reader(Protocol):
 
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        ...
+
+    def revisions(self, name: str) -> list[Revision]:
+        """Return the revisions of an experiment, by number."""
+        ...
+
+    def notes(self, name: str) -> list[Note]:
+        """Return the notes on an experiment and its runs, oldest first."""
         ...
 
     def revision(self, revision_id: str) -> Revision:
@@ -161,6 +169,16 @@ class RegistryReader:
             milestones=store.list_milestones(execution),
             exploits=store.list_exploits(execution_id=execution),
         )
+
+    def revisions(self, name: str) -> list[Revision]:
+        """Return the revisions of an experiment, by number."""
+        experiment = self.experiment(name)
+        return self._store.list_revisions(experiment.experiment_id) if self._store else []
+
+    def notes(self, name: str) -> list[Note]:
+        """Return the notes on an experiment and its runs, oldest first."""
+        experiment = self.experiment(name)
+        return self._store.list_notes(experiment.experiment_id) if self._store else []
 
     def revision(self, revision_id: str) -> Revision:
         """Return the revision of this id."""

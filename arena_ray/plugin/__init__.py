@@ -1,7 +1,7 @@
 """The door for plugins: mark a function, and it steers experiments."""
 
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.plugin.protocol import PluginApi, PluginContext
+from arena_ray.plugin.protocol import PluginApi, PluginContext, PluginRevision, PluginRun, PluginStopped
 from arena_ray.plugin.registration import register_plugin
 from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
 
@@ -12,6 +12,9 @@ __all__ = [
     "Pbt",
     "PluginApi",
     "PluginContext",
+    "PluginRevision",
+    "PluginRun",
+    "PluginStopped",
     "RandomSearch",
     "SearchSpace",
     "StudyResult",

@@ -22,6 +22,8 @@ class PluginDescription(Strict):
     origin: str
     """The file, or where the broken one comes from."""
     settings: tuple[Setting, ...] = ()
+    has_check: bool = False
+    """Whether it checks its settings itself besides."""
     problem: str | None = None
 
 
@@ -38,6 +40,7 @@ def describe_plugin(plugin: Plugin) -> PluginDescription:
         enabled_by_default=plugin.enabled_by_default,
         origin=plugin.origin,
         settings=tuple(plugin.schema.settings.values()),
+        has_check=plugin.schema.check is not None,
     )
 
 

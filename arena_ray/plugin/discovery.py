@@ -1,4 +1,4 @@
-"""Which plugins are installed: those of the entry point group ``arena_ray.plugins``."""
+"""Which plugins there are: those of the entry point group ``arena_ray.plugins``, and files dropped into folders."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import importlib
 import pkgutil
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from arena_ray.model.errors import SpecError, nearest
+from arena_ray.plugin.drop_in import drop_ins, load_drop_in
 from arena_ray.plugin.registration import Plugin, Scope, plugin_of
 
 GROUP = "arena_ray.plugins"
@@ -45,29 +47,56 @@ class LoadedPlugins:
         Raises:
             SpecError: There is none, it cannot be used, or it is not at work on experiments.
         """
-        plugin = self.plugins.get(name)
-        if plugin is None:
-            raise SpecError(self._why_not(name))
-        if plugin.scope is not Scope.EXPERIMENT:
+        require_usable(
+            name,
+            scopes={known: plugin.scope for known, plugin in self.plugins.items()},
+            problems={broken.name: broken.reason for broken in self.broken},
+        )
+        return self.plugins[name]
+
+
+def require_usable(name: str, *, scopes: Mapping[str, Scope], problems: Mapping[str, str]) -> None:
+    """Raise what an experiment file is told that names a plugin which is not there or cannot be used.
+
+    Args:
+        name: The plugin's name.
+        scopes: Of the plugins that can be used.
+        problems: Of those that cannot, why.
+
+    Raises:
+        SpecError: *name* is none of *scopes*, or has another scope than experiment.
+    """
+    if name in scopes:
+        if scopes[name] is not Scope.EXPERIMENT:
             raise SpecError(
-                f"plugin {name!r} has scope {plugin.scope}; only plugins with scope experiment are carried out"
+                f"plugin {name!r} has scope {scopes[name]}; only plugins with scope experiment are carried out"
             )
-        return plugin
-
-    def _why_not(self, name: str) -> str:
-        for broken in self.broken:
-            if broken.name == name:
-                return f"plugin {name!r} cannot be used: {broken.reason}"
-        hint = "; some cannot be used: see `arena plugins`" if self.broken else ""
-        return f"no plugin {name!r}; {nearest(name, self.plugins)}{hint}"
+        return
+    if name in problems:
+        raise SpecError(f"plugin {name!r} cannot be used: {problems[name]}")
+    hint = "; some cannot be used: see `arena plugins`" if problems else ""
+    raise SpecError(f"no plugin {name!r}; {nearest(name, scopes)}{hint}")
 
 
-def load_plugins() -> LoadedPlugins:
-    """Load every installed plugin. A name that two functions claim is given to neither."""
+def load_plugins(
+    directories: Sequence[Path] = (),
+    *,
+    skip: Mapping[str, str] | None = None,
+    on_source: Callable[[str], None] = lambda _: None,
+) -> LoadedPlugins:
+    """Load every installed plugin, and those of *directories*. A name that two functions claim is given to neither.
+
+    Args:
+        directories: Folders into which plugins are dropped.
+        skip: Sources that are not loaded, each with the reason.
+        on_source: Told of each source before it is loaded.
+    """
     found: list[Plugin] = []
     broken: list[BrokenPlugin] = []
-    for point in sorted(entry_points(group=GROUP), key=_source):
-        for each in _load(point):
+    for source in _sources(directories):
+        on_source(source.name)
+        refused = BrokenPlugin(source.label, source.name, skip[source.name]) if skip and source.name in skip else None
+        for each in [refused] if refused else source.load():
             if isinstance(each, BrokenPlugin):
                 broken.append(each)
             elif each not in found:  # an alias, or a function of a module that is named as well
@@ -80,6 +109,30 @@ def load_plugins() -> LoadedPlugins:
     return LoadedPlugins(usable, tuple(sorted(broken, key=lambda each: each.name)))
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """One place where plugins may be."""
+
+    name: str
+    label: str
+    load: Callable[[], Iterator[Plugin | BrokenPlugin]]
+
+
+def _sources(directories: Sequence[Path]) -> Iterator[_Origin]:
+    for point in sorted(entry_points(group=GROUP), key=_source):
+        yield _Origin(_source(point), point.name, partial(_load, point))
+    for path in drop_ins(directories):
+        yield _Origin(str(path), path.stem, partial(_load_file, path))
+
+
+def _load_file(path: Path) -> Iterator[Plugin | BrokenPlugin]:
+    module = _attempt(partial(load_drop_in, path), name=path.stem, source=str(path))
+    if isinstance(module, BrokenPlugin):
+        yield module
+    else:
+        yield from _marked(module, name=path.stem, source=str(path))
+
+
 def _source(point: EntryPoint) -> str:
     distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
     return f"{distribution} ({point.value})"
@@ -87,7 +140,7 @@ def _source(point: EntryPoint) -> str:
 
 def _contested(name: str, plugins: list[Plugin]) -> BrokenPlugin:
     places = " and ".join(f"{plugin.origin} ({plugin.function.__name__})" for plugin in plugins)
-    return BrokenPlugin(name, places, f"{places} claim the same name {name!r}; rename one, or uninstall it")
+    return BrokenPlugin(name, places, f"{places} claim the same name {name!r}; rename one, or remove it")
 
 
 def _load(point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:

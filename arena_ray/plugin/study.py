@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -90,3 +91,27 @@ class StudyResult(Strict):
     best_score: float
     best_hyperparameters: dict[str, FlagValue] = Field(default_factory=dict)
     num_runs: int = 0
+
+
+_KINDS: dict[str, type[Strict]] = {kind.__name__: kind for kind in (Fifo, Asha, Pbt, RandomSearch, GridSearch, Tpe)}
+
+
+def study_to_data(study: Study) -> dict[str, Any]:
+    """Return *study* as JSON can hold it."""
+    data = study.model_dump(mode="json")
+    for key in ("scheduler", "search_alg"):
+        data[key] = {"kind": type(getattr(study, key)).__name__, **data[key]}
+    return data | {"param_space": study.param_space.to_data()}
+
+
+def study_from_data(data: Mapping[str, Any]) -> Study:
+    """Return the study that :func:`study_to_data` was given.
+
+    Raises:
+        ValueError: It is none.
+    """
+    values = dict(data)
+    for key in ("scheduler", "search_alg"):
+        fields = dict(values[key])
+        values[key] = _KINDS[fields.pop("kind")].model_validate(fields)
+    return Study(**values | {"param_space": SearchSpace.parse(values["param_space"])})

@@ -27,6 +27,7 @@ class ExecutionStore(Door):
         script: str,
         bundle: str,
         force_new: bool = False,
+        revision_id: str | None = None,
     ) -> tuple[Execution, bool]:
         """Return an execution of the plugin, and whether it was made now: with its experiment, or not at all.
 
@@ -39,12 +40,15 @@ class ExecutionStore(Door):
             script: The script's name or path, as the runner resolved it.
             bundle: Digest of the script's files.
             force_new: Whether to make another execution where an unfinished one of this digest exists.
+            revision_id: The revision that it begins with, where it is one that there is.
 
         Raises:
             SpecError: The seed is too large to be kept.
         """
         submission = Submission(spec, flags=flags, script=script, bundle=bundle)
-        execution = executions.NewExecution(submission, plugin=plugin, settings=settings, digest=digest)
+        execution = executions.NewExecution(
+            submission, plugin=plugin, settings=settings, digest=digest, revision_id=revision_id
+        )
         with self._database.write() as connection:
             execution_id, is_new = executions.begin_execution(
                 connection, execution, force_new=force_new, now=self._clock(), new_id=self._new_id

@@ -13,7 +13,7 @@ from arena_ray.model.errors import IllegalTransition, rebuild_error
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import ExecutionState
 from arena_ray.registry.queries import execution_not_found, load_execution
-from arena_ray.registry.submission import Submission, ensure_experiment
+from arena_ray.registry.submission import Submission, ensure_experiment, ensure_revision
 from arena_ray.registry.tables import executions
 
 OPEN_STATES = tuple(state for state in ExecutionState if not state.is_final)
@@ -27,6 +27,8 @@ class NewExecution:
     plugin: str
     settings: Mapping[str, Any]
     digest: str
+    revision_id: str | None = None
+    """The revision that it begins with; None for the one that is submitted."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def begin_execution(
     now: datetime,
     new_id: Callable[[], str],
 ) -> tuple[str, bool]:
-    """Return the execution's id, and whether it was made now, with its experiment where there was none.
+    """Return the execution's id, and whether it was made now: with its experiment and revision where there were none.
 
     It was not if one of the same digest has not ended in the experiment, and *force_new* does not ask for another.
     """
@@ -55,6 +57,9 @@ def begin_execution(
     if not force_new and (known := _unfinished_execution(connection, experiment_id, digest=execution.digest)):
         return known, False
     execution_id = new_id()
+    revision_id = execution.revision_id or ensure_revision(
+        connection, submission, experiment_id=experiment_id, now=now, new_id=new_id
+    )
     connection.execute(
         executions.insert().values(
             execution_id=execution_id,
@@ -68,6 +73,7 @@ def begin_execution(
             flags=dict(submission.flags),
             state=ExecutionState.RUNNING,
             created_at=now,
+            revision_id=revision_id,
         )
     )
     return execution_id, True

@@ -64,6 +64,18 @@ def find_revision(connection: sa.Connection, revision_id: str) -> Revision | Non
     return None if row is None else Revision(**row)
 
 
+def load_revision(connection: sa.Connection, revision_id: str) -> Revision:
+    """Return the revision of this id.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = find_revision(connection, revision_id)
+    if found is None:
+        raise NotFound("revision", revision_id)
+    return found
+
+
 def list_revisions(connection: sa.Connection, experiment_id: str) -> list[Revision]:
     """Return an experiment's revisions, by number."""
     query = _REVISIONS.where(revisions.c.experiment_id == experiment_id).order_by(revisions.c.number)

@@ -10,11 +10,12 @@ from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.registry import exploits, moves, queries
 from arena_ray.registry.checkpoint_store import CheckpointStore
 from arena_ray.registry.execution_store import ExecutionStore
+from arena_ray.registry.plugin_store import PluginStore
 from arena_ray.registry.submission import Seat, Submission, add_submission
 
 
-class Store(ExecutionStore, CheckpointStore):
-    """Experiments, revisions, runs, attempts, checkpoints and plugin executions in one database.
+class Store(ExecutionStore, PluginStore, CheckpointStore):
+    """Experiments, revisions, runs, attempts, checkpoints, plugin executions and notes in one database.
 
     Any number of threads and processes may use the same database; what a method changes it changes in one
     transaction, kept on disk when the method returns. Every method raises :class:`RegistryError` where the
@@ -31,6 +32,8 @@ class Store(ExecutionStore, CheckpointStore):
         force_new: bool = False,
         execution_id: str | None = None,
         member: int | None = None,
+        revision_id: str | None = None,
+        description: str | None = None,
     ) -> tuple[Run, bool]:
         """Return the run of *spec*, and whether it was made now: with its experiment and revision, or not at all.
 
@@ -42,6 +45,8 @@ class Store(ExecutionStore, CheckpointStore):
             force_new: Whether to make another run where an unfinished one of this revision and seed exists.
             execution_id: The plugin execution that the run is of; None for one of its own.
             member: The run's number in the execution, given with it. Who has it already is returned, ended or not.
+            revision_id: The revision that the run is of, where a plugin has made one.
+            description: What the plugin says of the run.
 
         Raises:
             SpecError: The seed is too large to be kept.
@@ -54,7 +59,14 @@ class Store(ExecutionStore, CheckpointStore):
         seat = None if execution_id is None or member is None else Seat(execution_id, member)
         with self._database.write() as connection:
             run_id, is_new = add_submission(
-                connection, submission, seat=seat, force_new=force_new, now=self._clock(), new_id=self._new_id
+                connection,
+                submission,
+                seat=seat,
+                force_new=force_new,
+                now=self._clock(),
+                new_id=self._new_id,
+                revision_id=revision_id,
+                description=description,
             )
             return queries.load_run(connection, run_id), is_new
 

@@ -47,6 +47,22 @@ class Seat:
     member: int
 
 
+@dataclass(frozen=True)
+class Authorship:
+    """The call of a plugin that makes a revision, and what it says of it. One call makes one revision for good."""
+
+    execution_id: str
+    call: str
+    """Which one of the execution's calls, such as ``revision 3``."""
+    parent_id: str
+    name: str | None = None
+    notes: str | None = None
+
+    def digest(self) -> str:
+        """Return what stands for the digest of such a revision, which may be equal to others in all but its name."""
+        return hashlib.sha256(f"{self.execution_id}/{self.call}".encode()).hexdigest()
+
+
 def add_submission(
     connection: sa.Connection,
     submission: Submission,
@@ -55,11 +71,15 @@ def add_submission(
     force_new: bool,
     now: datetime,
     new_id: Callable[[], str],
+    revision_id: str | None = None,
+    description: str | None = None,
 ) -> tuple[str, bool]:
     """Return the id of the submission's run, and whether that was made now.
 
     It was not if its *seat* is taken; or, of one without, if the same revision and seed has an unfinished run that has
     none either, and *force_new* does not ask for another.
+
+    The run is of *revision_id* where that is given, which must exist.
 
     Raises:
         NotFound: There is no such execution.
@@ -68,13 +88,15 @@ def add_submission(
     experiment_id = ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
     if seat is not None and (run_id := _seated_run(connection, seat)):
         return run_id, False
-    revision_id = _ensure_revision(connection, submission, experiment_id=experiment_id, now=now, new_id=new_id)
+    if revision_id is None:
+        revision_id = ensure_revision(connection, submission, experiment_id=experiment_id, now=now, new_id=new_id)
     seed = submission.spec.seed
     alone = seat is None and not force_new
     if alone and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
         return run_id, False
     run_id = new_id()
     row = {"run_id": run_id, "experiment_id": experiment_id, "revision_id": revision_id, "created_at": now}
+    row["description"] = description
     _add_run(connection, submission, row | (asdict(seat) if seat is not None else {}), now=now)
     return run_id, True
 
@@ -119,18 +141,23 @@ def ensure_experiment(
     return experiment_id
 
 
-def _ensure_revision(
+def ensure_revision(
     connection: sa.Connection,
     submission: Submission,
     *,
     experiment_id: str,
     now: datetime,
     new_id: Callable[[], str],
+    author: Authorship | None = None,
 ) -> str:
+    """Return the id of the submission's revision, made now where the experiment has none of its digest.
+
+    With an *author* it is the revision of that call.
+    """
     of_experiment = sa.select(revisions.c.revision_id, revisions.c.number).where(
         revisions.c.experiment_id == experiment_id
     )
-    digest = submission.digest()
+    digest = author.digest() if author else submission.digest()
     known: str | None = connection.scalar(of_experiment.where(revisions.c.digest == digest))
     if known is not None:
         return known
@@ -141,12 +168,13 @@ def _ensure_revision(
             revision_id=revision_id,
             experiment_id=experiment_id,
             number=1 if latest is None else latest.number + 1,
-            parent_id=None if latest is None else latest.revision_id,
+            parent_id=author.parent_id if author else latest and latest.revision_id,
             digest=digest,
             script=submission.script,
             bundle=submission.bundle,
             flags=dict(submission.flags),
             created_at=now,
+            **({"name": author.name, "notes": author.notes, "execution_id": author.execution_id} if author else {}),
             **{key: spec[key] for key in ("runner", "env_id", "hyperparameters", "config", "resources", "checkpoint")},
         )
     )

@@ -154,6 +154,7 @@ executions = sa.Table(
     sa.Column("reason", Prose),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime),
+    sa.Column("revision_id", sa.ForeignKey("revisions.revision_id", use_alter=True)),
 )
 
 runs = sa.Table(

@@ -1,4 +1,4 @@
-"""A training process under its guard: started, watched and ended as one thing."""
+"""A process that runs somebody else's code, under its guard: started, watched and ended as one thing."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ MARK = "ARENA_TRAINING"
 GUARD_LOST = Exit(exit_code=0, signal=signal.SIGKILL)
 
 
-class TrainingProcess:
-    """One training process, its guard and the wire to it. Made by :meth:`start`."""
+class GuardedProcess:
+    """A training process, or a plugin's, with its guard and the wire to it. Made by :meth:`start`."""
 
     def __init__(self, watcher: subprocess.Popen[bytes], *, leash: int, status: int, wire: Wire, mark: str) -> None:
         self._guard = watcher
@@ -65,7 +65,7 @@ class TrainingProcess:
         env: Mapping[str, str],
         stdout: Path,
         stderr: Path,
-    ) -> TrainingProcess:
+    ) -> GuardedProcess:
         """Start *command* under a guard; ``{fd}`` in it becomes the number of its end of the wire.
 
         Raises:
@@ -145,12 +145,18 @@ class TrainingProcess:
             time.sleep(0.01)
         return how
 
+    def kill(self) -> None:
+        """Kill the process and all that it started, without waiting; :meth:`end` is to be called still."""
+        self._send(b"K")
+
     def end(self, *, grace_s: float = 0.0) -> Exit:
         """End the training and all that it started: interrupt, terminate, kill, each given *grace_s*.
 
         Returns:
             How it ended; its files and the wire are closed afterwards.
         """
+        if self._leash < 0:  # it was ended before
+            return self._exit or GUARD_LOST
         for letter in (b"I", b"T") if grace_s > 0 else ():
             self._send(letter)
             if self.wait(grace_s) is not None:

@@ -12,7 +12,7 @@ from arena_ray.model.states import AttemptOutcome, Intent
 from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge
 from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
 from arena_ray.runner.output import last_lines
-from arena_ray.runner.process import TrainingProcess
+from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.speed import SpeedMeter
 from arena_ray.runner.takeover import Takeover, carry_out
@@ -32,7 +32,7 @@ class Session:
         self._runner = runner
         self._clock = clock
         self._outbox = Outbox(launch, report=report, clock=clock)
-        self._process: TrainingProcess | None = None
+        self._process: GuardedProcess | None = None
         self._snapshot_at = clock() + launch.snapshot_every_s
         self._snapshot_pending = False
         self._snapshots = 0
@@ -99,7 +99,7 @@ class Session:
         self._outbox.add(AttemptStarted(boundary, step, time.time(), generation))
         self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
-        self._process = TrainingProcess.start(
+        self._process = GuardedProcess.start(
             self._launch.command,
             cwd=files.attempt(number),
             env=self._launch.env,
@@ -166,7 +166,7 @@ class Session:
             self._report_when_due()
         return self._find_end()
 
-    def _require_process(self) -> TrainingProcess:
+    def _require_process(self) -> GuardedProcess:
         if self._process is None:
             raise RuntimeError("the session was not started")
         return self._process

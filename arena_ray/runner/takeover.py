@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arena_ray.runner.process import TrainingProcess
+from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.wire import Message
 
 TAKEOVER_TIMEOUT_S = 60.0
@@ -29,7 +29,7 @@ class TakeoverRefused(Exception):
 
 def carry_out(
     takeover: Takeover,
-    process: TrainingProcess,
+    process: GuardedProcess,
     *,
     hear: Callable[[Message], None],
     clock: Callable[[], float],
@@ -63,7 +63,7 @@ _ANSWERS = {"load": ("loaded", "load_failed"), "set": ("set_done", "set_failed")
 
 
 def _ask(
-    process: TrainingProcess, command: str, *, hear: Callable[[Message], None], clock: Callable[[], float], **keys: Any
+    process: GuardedProcess, command: str, *, hear: Callable[[Message], None], clock: Callable[[], float], **keys: Any
 ) -> Message | None:
     """Return the process's answer to *command*, None if it dies over it."""
     process.wire.send(command, **keys)

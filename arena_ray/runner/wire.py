@@ -1,4 +1,4 @@
-"""The run actor's end of the wire: JSON lines over a socket pair, see docs/reference/wire.md."""
+"""One end of a wire: JSON lines over a socket pair, see docs/reference/wire.md."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ Message = dict[str, Any]
 
 
 class Wire:
-    """Sends commands and queues what the training process says.
+    """Sends messages and queues what the other end says. Threads may share one.
 
-    A thread drains the socket at all times, so that training never waits for us, whatever we wait for.
+    A thread drains the socket at all times, so that the other end never waits for us, whatever we wait for.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self.is_open = True
+        self._sending = threading.Lock()
         self._reader = threading.Thread(target=self._drain, name="wire", daemon=True)
         self._reader.start()
 
     def _drain(self) -> None:
         with suppress(OSError), self._socket.makefile("rb") as lines:
             for line in lines:
-                with suppress(ValueError):  # the training process was killed in the middle of a line
+                with suppress(ValueError):  # the other process was killed in the middle of a line
                     self._messages.put(json.loads(line))
         self._messages.put(None)
 
@@ -46,7 +47,7 @@ class Wire:
 
     def send(self, kind: str, **keys: Any) -> None:
         """Send a command; a peer that is gone is noticed by its exit, not here."""
-        with suppress(OSError):
+        with suppress(OSError), self._sending:
             self._socket.sendall(json.dumps({"type": kind, **keys}).encode() + b"\n")
 
     def close(self) -> None:

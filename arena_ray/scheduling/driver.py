@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import ExecutionState, RunState
@@ -85,6 +84,7 @@ class ExperimentDriver:
         self._token = token or uuid.uuid4().hex
         self._open_execution = open_execution
         self._executions: dict[str, ExecutionDriver] = {}
+        self._stopped: list[ExecutionDriver] = []
         self._clock = clock
         self._sleep = sleep
         self._next_poll = 0.0
@@ -97,8 +97,12 @@ class ExperimentDriver:
             StaleDriver: Another driver has taken over: one that Ray started because it took this one's node for dead.
         """
         self._port.claim_experiment(self._experiment_id, driver=self._token)
-        while not self._is_idle():
-            self.tick()
+        try:
+            while not self._is_idle():
+                self.tick()
+        finally:
+            for execution in [*self._executions.values(), *self._stopped]:
+                execution.close()
 
     def tick(self) -> None:
         """Reconcile when it is time to, then let the engine handle one event."""
@@ -107,7 +111,8 @@ class ExperimentDriver:
             self._drive(executions)
             wanted = self._port.runs_to_drive(self._experiment_id, driver=self._token)
             self._reconcile(wanted)
-            self._idle_since = None if wanted or self._executions else (self._idle_since or self._clock())
+            is_at_work = wanted or self._executions or self._stopped
+            self._idle_since = None if is_at_work else (self._idle_since or self._clock())
             self._next_poll = self._clock() + POLL_INTERVAL_S
         if self._engine.is_busy:
             self._engine.step()
@@ -117,7 +122,10 @@ class ExperimentDriver:
     def _drive(self, executions: Sequence[Execution]) -> None:
         wanted = {execution.execution_id: execution for execution in executions}
         for execution_id in self._executions.keys() - wanted.keys():
-            self._executions.pop(execution_id).stop()
+            stopped = self._executions.pop(execution_id)
+            stopped.stop()
+            self._stopped.append(stopped)
+        self._stopped = [each for each in self._stopped if not each.is_gone()]
         for execution_id, execution in wanted.items():
             driver = self._executions.get(execution_id) or self._open(execution)
             if driver is not None and driver.tick(is_paused=execution.state is ExecutionState.PAUSED):
@@ -128,9 +136,12 @@ class ExperimentDriver:
         assert self._open_execution is not None, "a driver that knows no plugins was given a plugin execution"
         try:
             driver = self._open_execution(execution, self._port, self._engine, self._token)
-        except SpecError as exc:
+        except OSError as exc:
             self._port.executions.end(
-                execution.execution_id, driver=self._token, state=ExecutionState.FAILED, reason=str(exc)
+                execution.execution_id,
+                driver=self._token,
+                state=ExecutionState.FAILED,
+                reason=f"its process could not be started: {exc}",
             )
             return None
         self._executions[execution.execution_id] = driver

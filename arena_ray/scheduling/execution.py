@@ -1,81 +1,32 @@
-"""One plugin execution: the plugin's function in a thread of its own, and what it asks for, carried out."""
+"""One plugin execution: the plugin's function in a process of its own, and what it asks for, carried out."""
 
 from __future__ import annotations
 
-import logging
+import os
 import queue
+import sys
 import threading
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from arena_ray.model.errors import ArenaError, RegistryError, StaleDriver
+from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Execution
 from arena_ray.model.states import ExecutionState
-from arena_ray.plugin.discovery import load_plugins
-from arena_ray.plugin.registration import Plugin
-from arena_ray.plugin.schema import check_settings
-from arena_ray.plugin.study import Study, StudyResult
+from arena_ray.runner.process import GuardedProcess
+from arena_ray.runner.wire import Message
+from arena_ray.scheduling.conversation import Conversation, Host
 from arena_ray.scheduling.execution_port import ExecutionPort
 from arena_ray.scheduling.in_place import MilestoneScheduler
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Port
 from arena_ray.scheduling.study_runs import StudyRuns, Trials
 
-log = logging.getLogger(__name__)
+STOP_GRACE_S = 10.0
+"""How long the function of a stopped execution may go on before its process is ended."""
 
-
-class ExecutionStopped(BaseException):
-    """The user stopped the execution: leaves the plugin's function past its ``except Exception``."""
-
-
-class PluginMistake(ArenaError, RuntimeError):
-    """A plugin asked for something that cannot be."""
-
-
-@dataclass
-class Context:
-    """Where a plugin is at work; see :class:`arena_ray.plugin.protocol.PluginContext`."""
-
-    plugin_name: str
-    execution_id: str
-    experiment_id: str
-    experiment: str
-    settings: Mapping[str, Any]
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the user wants this to end."""
-        return self.stopping.is_set()
-
-
-class _Api:
-    """Hands a plugin's wishes over to the driver's thread and waits for what comes of them."""
-
-    def __init__(self, *, stopping: threading.Event) -> None:
-        self.asked: queue.SimpleQueue[Study] = queue.SimpleQueue()
-        self.answers: queue.Queue[StudyResult | BaseException] = queue.Queue()
-        self._stopping = stopping
-        self._has_tuned = False
-
-    def tune(self, **keys: Any) -> StudyResult:
-        """See :class:`arena_ray.plugin.protocol.PluginApi`."""
-        if self._has_tuned:
-            raise PluginMistake("api.tune was called a second time; an execution has one study")
-        self._has_tuned = True
-        self.asked.put(Study(**keys))
-        while True:
-            try:
-                answer = self.answers.get(timeout=0.2)
-            except queue.Empty:
-                if self._stopping.is_set():
-                    raise ExecutionStopped from None
-                continue
-            if isinstance(answer, BaseException):
-                raise answer
-            return answer
+CLOSE_TIMEOUT_S = 10.0
 
 
 class ExecutionDriver:
@@ -83,55 +34,59 @@ class ExecutionDriver:
 
     Args:
         execution: What is to be carried out.
-        plugin: The plugin that it names.
-        settings: As its function gets them.
-        port: Plugin executions as the orchestrator keeps them.
+        host: The process of the plugin that it names.
+        port: What the orchestrator keeps.
         engine: Where the runs' trials are.
         driver: The driver's token.
+        directories: Folders into which plugins are dropped.
     """
 
     def __init__(
         self,
         execution: Execution,
-        plugin: Plugin,
+        host: Host,
         *,
-        settings: Mapping[str, Any],
-        port: ExecutionPort,
+        port: Port,
         engine: Trials,
         driver: str,
+        directories: Sequence[Path] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._execution = execution
-        self._port = port
+        self._host = host
+        self._port: ExecutionPort = port.executions
         self._engine = engine
         self._driver = driver
-        self._context = Context(
-            plugin_name=plugin.name,
-            execution_id=execution.execution_id,
-            experiment_id=execution.experiment_id,
-            experiment=execution.experiment,
-            settings=settings,
-        )
-        self._api = _Api(stopping=self._context.stopping)
+        self._clock = clock
         self._runs: StudyRuns | None = None
-        self._failure: str | None = None
-        self._thread = threading.Thread(
-            target=self._work, args=(plugin.function,), name=f"plugin {plugin.name}", daemon=True
-        )
+        self._conversation = Conversation(host, execution, port.plugins, driver)
+        self._last_words: Message | None = None
+        self._failure: Exception | None = None
+        self._end_by: float | None = None
+        context = {
+            "plugin_name": execution.plugin,
+            "execution_id": execution.execution_id,
+            "experiment_id": execution.experiment_id,
+            "experiment": execution.experiment,
+            "scope": "experiment",
+        }
+        listed = [str(path) for path in directories]
+        host.wire.send("begin", context=context, settings=execution.settings, directories=listed)
+        self._thread = threading.Thread(target=self._converse, name=f"plugin {execution.plugin}", daemon=True)
         self._thread.start()
 
-    def _work(self, function: Callable[..., Any]) -> None:
+    def _converse(self) -> None:
         try:
-            function(self._context, self._api)
-        except ExecutionStopped:
-            pass
-        except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
-            log.warning("plugin %s failed:\n%s", self._context.plugin_name, traceback.format_exc())
-            self._failure = f"{type(exc).__name__}: {exc}"
+            self._last_words = self._conversation.hold()
+        except Exception as exc:  # noqa: BLE001 - raised again by tick, in the driver's own thread
+            self._failure = exc
+        finally:
+            self._host.end(grace_s=0.5)
 
     @property
     def is_ready(self) -> bool:
         """Whether it is known how the execution's runs are to be driven."""
-        return self._runs is not None
+        return self._runs is not None or self._conversation.has_runs
 
     @property
     def scheduler(self) -> MilestoneScheduler | None:
@@ -152,16 +107,16 @@ class ExecutionDriver:
             if self._runs is None:
                 self._open()
             if self._runs is not None and not is_paused and (result := self._runs.tick()) is not None:
-                self._api.answers.put(result)
+                self._conversation.answer_study(result)
         except (StaleDriver, RegistryError):
             raise  # not the plugin's fault: another driver has taken over, or will try again
         except ArenaError as exc:
-            self._api.answers.put(exc)
+            self._conversation.answer_study(exc)
         return False
 
     def _open(self) -> None:
         try:
-            study = self._api.asked.get_nowait()
+            study = self._conversation.studies.get_nowait()
         except queue.Empty:
             return
         self._runs = StudyRuns(
@@ -174,20 +129,67 @@ class ExecutionDriver:
         )
 
     def _end(self) -> None:
-        state = ExecutionState.FAILED if self._failure else ExecutionState.COMPLETED
-        self._port.end(self._execution.execution_id, driver=self._driver, state=state, reason=self._failure)
+        if self._failure is not None:
+            raise self._failure
+        words = self._last_words or {}
+        troubles = [*words.get("troubles", ()), *self._failed_runs()]
+        state, reason = ExecutionState.COMPLETED, "; ".join(troubles) or None
+        if words.get("outcome") == "failed":
+            state, reason = ExecutionState.FAILED, words["reason"]
+        elif words.get("outcome") == "stopped":
+            state, reason = ExecutionState.STOPPED, "stopped by the user"
+        self._port.end(self._execution.execution_id, driver=self._driver, state=state, reason=reason)
+
+    def _failed_runs(self) -> list[str]:
+        runs = self._port.record(self._execution.execution_id).runs
+        failed = [run.name for run in runs if run.state.value == "failed"]
+        return [f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}"] if failed else []
 
     def stop(self) -> None:
         """Let the plugin's function end: the user has stopped the execution."""
-        self._context.stopping.set()
+        if self._end_by is None:
+            self._end_by = self._clock() + STOP_GRACE_S
+            self._host.wire.send("stop")
+
+    def is_gone(self) -> bool:
+        """Whether the process of a stopped execution has ended; one that takes too long is ended here."""
+        if self._thread.is_alive() and self._end_by is not None and self._clock() >= self._end_by:
+            self._host.kill()
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """End the plugin's process at once."""
+        self._host.kill()
+        self._thread.join(CLOSE_TIMEOUT_S)
 
 
-def open_execution(execution: Execution, port: Port, engine: Trials, driver: str) -> ExecutionDriver:
-    """Start to drive the execution with the plugin of its name that is installed here.
+def start_host(execution_id: str, workspace: Workspace, environ: Mapping[str, str] = os.environ) -> GuardedProcess:
+    """Start the process for a plugin's function; what it prints goes into a file of the execution's.
+
+    It works in the workspace, sees no GPU and none of Ray's variables.
 
     Raises:
-        SpecError: There is none, or it does not take these settings any more.
+        OSError: It could not be started.
     """
-    plugin = load_plugins().require(execution.plugin)
-    settings = check_settings(plugin.schema, execution.settings, place=f"plugin {plugin.name}")
-    return ExecutionDriver(execution, plugin, settings=settings, port=port.executions, engine=engine, driver=driver)
+    workspace.executions.mkdir(parents=True, exist_ok=True)
+    output = workspace.executions / f"{execution_id}.log"
+    env = {key: value for key, value in environ.items() if not key.startswith("RAY_")}
+    return GuardedProcess.start(
+        [sys.executable, "-u", "-m", "arena_ray.host", "{fd}"],
+        cwd=workspace.home,
+        env=env | {"CUDA_VISIBLE_DEVICES": ""},
+        stdout=output,
+        stderr=output,
+    )
+
+
+def open_execution(
+    execution: Execution, port: Port, engine: Trials, driver: str, *, workspace: Workspace, directories: Sequence[Path]
+) -> ExecutionDriver:
+    """Start to drive the execution with the plugin of its name.
+
+    Raises:
+        OSError: Its process could not be started.
+    """
+    host = start_host(execution.execution_id, workspace)
+    return ExecutionDriver(execution, host, port=port, engine=engine, driver=driver, directories=directories)

@@ -15,6 +15,7 @@ from arena_ray.model.settings import Settings
 from arena_ray.model.spec import Resources
 from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.scheduling.execution_port import ExecutionPort, ExploitOrder, RayExecutions
+from arena_ray.scheduling.plugin_port import PluginPort, RayPlugins
 
 if TYPE_CHECKING:
     from arena_ray.runner.bundle import Bundle
@@ -67,6 +68,11 @@ class Port(Protocol):
         """Plugin executions."""
         ...
 
+    @property
+    def plugins(self) -> PluginPort:
+        """What the functions of plugins ask for."""
+        ...
+
     def assignment(self, run_id: str) -> Assignment:
         """Return what the run's actor needs to start it."""
         ...
@@ -103,6 +109,7 @@ class RayPort:
         self._handle = handle
         self._patience_s = patience_s
         self.executions: ExecutionPort = RayExecutions(self.call)
+        self.plugins: PluginPort = RayPlugins(self.call)
 
     @classmethod
     def find(cls) -> RayPort:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -112,6 +113,14 @@ def read_log(path: Path, *, after: int = 0, limit: int | None = None) -> LogPage
                 row = json.loads(raw)
                 lines.append({key: row.get(key) for key in ("seq", "attempt", "stream", "text", "wall_time")})
     return LogPage(lines=tuple(lines), next_after=after + taken)
+
+
+def read_log_tail(path: Path, count: int) -> list[str]:
+    """Return the *count* newest lines, oldest first."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        newest = [raw for raw in deque(file, maxlen=count) if raw.endswith(b"\n")]
+        return [str(json.loads(raw).get("text", "")) for raw in newest]
+    return []
 
 
 class ArchiveWriter:

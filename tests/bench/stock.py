@@ -47,7 +47,7 @@ import arena_ray.harness
 from arena_ray.model.events import REPORTED_EPISODES, TrainingStep, decode_number
 from arena_ray.runner.discovery import load_runners
 from arena_ray.runner.preflight import training_command
-from arena_ray.runner.process import TrainingProcess
+from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.takeover import Takeover, carry_out
 from arena_ray.runner.tuning import live_set
 
@@ -81,7 +81,7 @@ class Training(tune.Trainable):
         )
         harness = ["-u", str(Path(arena_ray.harness.__file__).parent), "--fd", "{fd}", "--attempt", "1"]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        self._process = TrainingProcess.start(
+        self._process = GuardedProcess.start(
             [script[0], *harness, "--tensorboard", str(cwd), "--", *script[1:]],
             cwd=cwd,
             env={**inherited, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "CUDA_VISIBLE_DEVICES": ""},

@@ -16,6 +16,7 @@ from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Pl
 from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
 from arena_ray.registry.schema import SCHEMAS
 from arena_ray.registry.store import Store
+from arena_ray.registry.submission import Authorship
 
 
 def ticking_clock() -> Callable[[], datetime]:
@@ -183,6 +184,36 @@ def fill_population(store: Store) -> None:
     store.move_run(diverged.run_id, RunState.QUEUED, attempt=1, reason="gave way to another run")
 
 
+def fill_plugin(store: Store) -> None:
+    """Write an execution whose plugin has made a revision, a run of it and notes."""
+    spec = ExperimentSpec(
+        experiment="fourth",
+        runner="cleanrl",
+        script="dqn",
+        env_id="CartPole-v1",
+        plugin=PluginCall(name="my_plugin", settings={}),
+    )
+    source: dict[str, str] = {"script": "dqn", "bundle": "c" * 64}
+    execution, _ = store.begin_execution(spec, plugin="my_plugin", settings={}, digest="e" * 64, flags={}, **source)
+    base = store.base_revision(execution.execution_id)
+    tuned = spec.model_copy(update={"hyperparameters": {"learning_rate": 0.001}})
+    author = Authorship(
+        execution.execution_id, "revision 0", parent_id=base.revision_id, name="Test-Config", notes="a first try"
+    )
+    revision = store.add_revision(tuned, flags=dict(tuned.hyperparameters), author=author, **source)
+    run, _ = store.submit(
+        tuned,
+        flags=dict(tuned.hyperparameters),
+        execution_id=execution.execution_id,
+        member=0,
+        revision_id=revision.revision_id,
+        description="Testing hyperparameters",
+        **source,
+    )
+    store.add_note(execution.experiment_id, "📊 begun", execution_id=execution.execution_id, number=0)
+    store.add_note(execution.experiment_id, "no return", run_id=run.run_id)
+
+
 def main() -> None:
     """Write the file, packed into small pages."""
     target = Path(__file__).with_name(f"registry_{SCHEMAS[-1]}.sqlite3")
@@ -191,6 +222,7 @@ def main() -> None:
         with Store.open(f"sqlite:///{path}", clock=ticking_clock(), new_id=counted_ids()) as store:
             fill(store)
             fill_population(store)
+            fill_plugin(store)
         with closing(sqlite3.connect(path)) as connection:
             for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 1024", "VACUUM"):
                 connection.execute(statement)

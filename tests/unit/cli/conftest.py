@@ -26,6 +26,8 @@ from arena_ray.model.states import AttemptOutcome, RunState
 from arena_ray.orchestrator.api import Cluster, GatewayAddress, Node, write_gateway
 from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.plugin.description import describe_plugins
+from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 
 REPOSITORY = Path(__file__).parents[3]
@@ -132,7 +134,14 @@ def gateway(workspace: Workspace, orchestrator: PlayedOrchestrator) -> Iterator[
     )
     cluster = Cluster(ray_address="10.0.0.1:6379", nodes=[node])
     reader = RegistryReader(workspace)
-    app = create_app(orchestrator, reader=reader, token=TOKEN, home=str(workspace.home), cluster=lambda: cluster)
+    app = create_app(
+        orchestrator,
+        reader=reader,
+        token=TOKEN,
+        home=str(workspace.home),
+        cluster=lambda: cluster,
+        plugins=lambda: describe_plugins(load_plugins()),
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],))

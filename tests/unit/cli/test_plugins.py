@@ -31,7 +31,7 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "others" / "__init__.py").touch()
     (site / "others" / "watcher_plugin.py").write_text(THIRD_PARTY)
     (site / "others" / "hopeless_plugin.py").write_text("raise RuntimeError('no luck')\n")
-    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))  # plugins are loaded in a process of their own
     return site / "others"
 
 
@@ -46,28 +46,28 @@ def test_plugins_are_listed_with_scope_and_origin(arena: Arena, workspace: Works
 def test_a_broken_plugin_is_listed_with_its_reason(arena: Arena, workspace: Workspace, third_party: Path) -> None:
     listed = {each["name"]: each for each in json.loads(arena("plugins", "--json").stdout)}
     assert "RuntimeError: no luck" in listed["hopeless_plugin"]["problem"]
-    for shown in (arena("plugins"), arena("plugins", "hopeless_plugin")):
+    for shown in (arena("plugins"), arena("plugins", "show", "hopeless_plugin")):
         assert shown.exit_code == 0
         assert "hopeless_plugin cannot be used; it comes from others 1.0 (others), module" in shown.stdout
         assert "RuntimeError: no luck" in shown.stdout
 
 
 def test_one_plugin_is_shown_with_its_settings(arena: Arena, workspace: Workspace) -> None:
-    shown = arena("plugins", "pbt").stdout
+    shown = arena("plugins", "show", "pbt").stdout
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
     assert rows["population"][:6] == ["population", "int", "4", "at", "least", "2"]
     assert rows["param_space"][:4] == ["param_space", "search_space", "needed", "live"]
     assert rows["mode"][:5] == ["mode", "choice", '"max"', "max,", "min"]
-    document = json.loads(arena("plugins", "pbt", "--json").stdout)
+    document = json.loads(arena("plugins", "show", "pbt", "--json").stdout)
     assert document["name"] == "pbt"
     assert {each["name"]: each["default"] for each in document["settings"]}["min_gap"] == 0.1
 
 
 def test_a_plugin_without_settings_says_so(arena: Arena, workspace: Workspace, third_party: Path) -> None:
-    assert "it takes no settings" in arena("plugins", "watcher").stdout
+    assert "it takes no settings" in arena("plugins", "show", "watcher").stdout
 
 
 def test_a_plugin_that_is_not_there_is_an_error_with_the_nearest(arena: Arena, workspace: Workspace) -> None:
-    shown = arena("plugins", "ptb")
+    shown = arena("plugins", "show", "ptb")
     assert shown.exit_code == 1
     assert "no plugin 'ptb'; did you mean 'pbt'?" in shown.stderr

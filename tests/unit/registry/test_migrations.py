@@ -27,6 +27,8 @@ from arena_ray.registry.tables import metadata
 
 DATA = Path(__file__).parents[2] / "data"
 
+RUNS = {"0001": 5, "0002": 8, "0003": 9}
+
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 
 
@@ -62,7 +64,7 @@ def test_a_registry_of_every_schema_is_kept_and_can_be_brought_up_to_date(tmp_pa
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema,)]
     with Store.open(f"sqlite:///{path}") as store:
-        assert len(store.list_runs()) == (5 if schema == "0001" else 8)
+        assert len(store.list_runs()) == RUNS[schema]
         assert store.list_checkpoints(store.list_runs()[0].run_id) != []
     assert _differences(path) == []
 
@@ -156,6 +158,21 @@ def test_the_lineage_of_schema_0002_is_read_as_it_was_written(kept: Store) -> No
     assert (committed.outcome, committed.generation, committed.milestone) == (ExploitOutcome.COMMITTED, 2, 2)
     assert committed.hyperparameters_before["learning_rate"] == 0.0012
     assert committed.donor_checkpoint_id in kept.held_checkpoints(donor.run_id)
+
+
+@pytest.mark.parametrize("kept", ["0003"], indirect=True)
+def test_what_plugins_wrote_in_schema_0003_is_read_as_it_was_written(kept: Store) -> None:
+    [execution] = kept.list_executions(experiment="fourth")
+    base, made = kept.list_revisions(execution.experiment_id)
+    [run] = kept.list_runs(execution_id=execution.execution_id)
+    begun, warned = kept.list_notes(execution.experiment_id)
+
+    assert execution.revision_id == base.revision_id == made.parent_id
+    assert (made.name, made.notes, made.execution_id) == ("Test-Config", "a first try", execution.execution_id)
+    assert made.hyperparameters == {"learning_rate": 0.001}
+    assert (run.revision_id, run.description) == (made.revision_id, "Testing hyperparameters")
+    assert (begun.text, begun.execution_id, begun.run_id) == ("📊 begun", execution.execution_id, None)
+    assert (warned.text, warned.execution_id, warned.run_id) == ("no return", None, run.run_id)
 
 
 @pytest.mark.parametrize("kept", SCHEMAS, indirect=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from arena_ray.runner.process import TrainingProcess
+from arena_ray.runner.process import GuardedProcess
 
 # A training that starts one child in its own group and one that left it, and tells both pids.
 FAMILY = """
@@ -39,8 +39,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     return True
 
 
-def start(tmp_path: Path, source: str) -> TrainingProcess:
-    return TrainingProcess.start(
+def start(tmp_path: Path, source: str) -> GuardedProcess:
+    return GuardedProcess.start(
         [sys.executable, "-c", source, "{fd}"],
         cwd=tmp_path,
         env=os.environ,
@@ -50,7 +50,7 @@ def start(tmp_path: Path, source: str) -> TrainingProcess:
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> tuple[TrainingProcess, list[int]]:
+def family(tmp_path: Path) -> tuple[GuardedProcess, list[int]]:
     process = start(tmp_path, FAMILY)
     hello = process.wire.receive(10.0)
     assert hello is not None
@@ -70,7 +70,7 @@ def test_output_goes_to_the_files_and_the_exit_code_is_told(tmp_path: Path) -> N
 
 
 def test_a_command_that_does_not_exist_ends_with_127_and_says_so(tmp_path: Path) -> None:
-    process = TrainingProcess.start(
+    process = GuardedProcess.start(
         ["/no/such/python"],
         cwd=tmp_path,
         env=os.environ,
@@ -84,7 +84,7 @@ def test_a_command_that_does_not_exist_ends_with_127_and_says_so(tmp_path: Path)
     assert "/no/such/python" in (tmp_path / "err").read_text()
 
 
-def test_ending_it_ends_its_whole_family(family: tuple[TrainingProcess, list[int]]) -> None:
+def test_ending_it_ends_its_whole_family(family: tuple[GuardedProcess, list[int]]) -> None:
     process, pids = family
     assert process.end().signal == signal.SIGKILL
     assert wait_until(lambda: not any(map(is_alive, pids)))
@@ -100,7 +100,7 @@ def test_an_interrupt_is_tried_before_the_kill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("victim", ["training", "guard"])
 def test_whoever_is_killed_the_family_dies_and_the_run_counts_as_lost(
-    family: tuple[TrainingProcess, list[int]], victim: str
+    family: tuple[GuardedProcess, list[int]], victim: str
 ) -> None:
     process, pids = family
     os.kill(pids[0] if victim == "training" else process.guard_pid, signal.SIGKILL)

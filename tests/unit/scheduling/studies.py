@@ -47,6 +47,8 @@ class Orchestrator:
     stopped: list[tuple[str, str]] = field(default_factory=list)
     ended: list[tuple[ExecutionState, str | None]] = field(default_factory=list)
     driver: str = DRIVER
+    notes: dict[int, str] = field(default_factory=dict)
+    revisions: list[RevisionOrder] = field(default_factory=list)
 
     def record(self, execution_id: str) -> StudyRecord:
         runs = tuple(self.runs[member] for member in sorted(self.runs))
@@ -95,6 +97,51 @@ class Orchestrator:
 
     def stop_run(self, run_id: str, *, driver: str, reason: str) -> None:
         self.stopped.append((run_id, reason))
+
+    @property
+    def executions(self) -> Orchestrator:
+        return self
+
+    @property
+    def plugins(self) -> Orchestrator:
+        return self
+
+    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
+        seed = 7 if order.seed is None else order.seed
+        return self.add_run(execution_id, driver=driver, member=order.member, hyperparameters=order.flags, seed=seed)
+
+    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> None:
+        self.notes[order.number] = order.text
+
+    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
+        self.revisions.append(order)
+        return Revision(
+            revision_id=f"v{order.number}",
+            experiment_id="x",
+            number=order.number + 2,
+            parent_id=order.parent_id,
+            digest="",
+            runner="cleanrl",
+            script="line.py",
+            bundle="",
+            env_id="none",
+            hyperparameters=order.hyperparameters,
+            flags={},
+            config=order.config,
+            resources=Resources(),
+            checkpoint=CheckpointPolicy(),
+            created_at=NOW,
+            name=order.name,
+        )
+
+    def runs_of(self, run_ids: Sequence[str]) -> list[Run]:
+        return [run for run in self.record("e").runs if run.run_id in run_ids]
+
+    def find(self, experiment_id: str, kind: str) -> list[Run]:
+        return list(self.record("e").runs)
+
+    def log_tail(self, run_id: str, lines: int) -> list[str]:
+        return [f"line {number}" for number in range(lines)]
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
         self.ended.append((state, reason))

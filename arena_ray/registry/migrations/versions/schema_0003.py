@@ -31,6 +31,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE revisions ADD COLUMN name VARCHAR")
     op.execute("ALTER TABLE revisions ADD COLUMN notes TEXT")
     op.execute(f"ALTER TABLE revisions ADD COLUMN execution_id VARCHAR {reference}")
+    reference = "CONSTRAINT fk_executions_revision_id REFERENCES revisions (revision_id)"
+    op.execute(f"ALTER TABLE executions ADD COLUMN revision_id VARCHAR {reference}")
     op.execute("ALTER TABLE runs ADD COLUMN description TEXT")
     op.execute("ALTER TABLE runs ADD COLUMN deploy JSON")
     op.create_table(

@@ -1,0 +1,1 @@
+"""What runs in a plugin's process: its function, and the api by which it acts."""

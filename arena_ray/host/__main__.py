@@ -1,0 +1,102 @@
+"""Runs one plugin's function: ``python -m arena_ray.host FD``. What to run comes down the wire."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arena_ray.host.api import HostedApi
+from arena_ray.host.connection import Connection
+from arena_ray.plugin.discovery import load_plugins
+from arena_ray.plugin.protocol import PluginStopped
+from arena_ray.plugin.schema import check_settings
+from arena_ray.runner.wire import Message, Wire
+
+Found = tuple[Callable[..., Any], Mapping[str, Any]]
+"""A plugin's function, and its settings."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """See :class:`arena_ray.plugin.protocol.PluginContext`."""
+
+    plugin_name: str
+    execution_id: str
+    experiment_id: str
+    experiment: str
+    scope: str
+    settings: Mapping[str, Any]
+    connection: Connection
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the user wants this to end."""
+        return self.connection.stopping.is_set()
+
+
+def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> None:
+    """Call the plugin's function and tell how it ended.
+
+    Args:
+        begin: What the driver said of the execution.
+        connection: Where its calls go.
+        find: Returns the function and its settings.
+    """
+    api, origin = HostedApi(connection), ""
+    try:
+        function, settings = find()
+        origin = inspect.unwrap(function).__code__.co_filename
+        function(Context(**begin["context"], settings=settings, connection=connection), api)
+    except PluginStopped:
+        connection.tell("ended", outcome="stopped", troubles=api.troubles)
+    except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
+        traceback.print_exc()
+        connection.tell("ended", outcome="failed", reason=_reason(exc, origin), troubles=api.troubles)
+    else:
+        connection.tell("ended", outcome="returned", troubles=api.troubles)
+
+
+def _reason(exc: BaseException, origin: str) -> str:
+    """Return what was raised, and the line of the plugin's own file where it came out."""
+    lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == origin]
+    where = f" ({Path(origin).name}, line {lines[-1]})" if lines else ""
+    return f"{type(exc).__name__}: {exc}{where}"
+
+
+def find_plugin(begin: Message) -> Found:
+    """Return the plugin's function and its settings."""
+    plugin = load_plugins([Path(each) for each in begin["directories"]]).require(begin["context"]["plugin_name"])
+    return plugin.function, check_settings(plugin.schema, begin["settings"], place=f"plugin {plugin.name}")
+
+
+def _serve(connection: Connection) -> None:
+    connection.serve()
+    os._exit(1)  # the driver is gone: there is nobody left to work for
+
+
+def main() -> None:
+    """Run what the driver names, then end at once, whatever threads are left."""
+    wire = Wire(socket.socket(fileno=int(sys.argv[1])))
+    begin = None
+    while begin is None and wire.is_open:
+        begin = wire.receive(1.0)
+    if begin is None:
+        os._exit(1)
+    connection = Connection(wire)
+    threading.Thread(target=_serve, args=(connection,), name="connection", daemon=True).start()
+    run(begin, connection, lambda: find_plugin(begin))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

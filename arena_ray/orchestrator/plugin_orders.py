@@ -1,0 +1,225 @@
+"""What the functions of plugins ask for, carried out: revisions, runs, notes, and looks into the registry."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arena_ray.model.errors import NotFound, SpecError
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Execution, Note, Record, Revision, Run
+from arena_ray.model.spec import ExperimentSpec, FlagValue
+from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.registry.store import Store
+from arena_ray.registry.submission import Authorship
+from arena_ray.runner.arguments import check_flags
+from arena_ray.runner.protocol import Runner
+from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
+from arena_ray.telemetry.archive import read_log_tail
+
+MOST_LOG_LINES = 10_000
+
+
+class PluginOrders:
+    """Carries out what plugins order. Thread-safe; an order that comes twice is carried out once."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        store: Store,
+        bundles: BundleStore,
+        runners: Mapping[str, Runner],
+        locks: defaultdict[str, threading.RLock],
+        require_driver: Callable[[str, str], None],
+    ) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._bundles = bundles
+        self._runners = runners
+        self._locks = locks
+        self._require_driver = require_driver
+
+    def _require(self, execution_id: str, driver: str) -> Execution:
+        execution = self._store.get_execution(execution_id)
+        if execution is None:
+            raise NotFound("execution", execution_id)
+        self._require_driver(execution.experiment_id, driver)
+        return execution
+
+    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
+        """Make the revision, unless it exists.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+            SpecError: The script or the runner does not take it, or this call made another revision before.
+        """
+        execution = self._require(execution_id, driver)
+        with self._locks[execution_id]:
+            parent = self._parent(execution, order.parent_id)
+            config = _merge(parent.config, order.config, is_deep=order.is_deep)
+            if order.config and not self._runners[parent.runner].capabilities.has_config:
+                raise SpecError(
+                    f"runner {parent.runner!r} takes no nested configuration; "
+                    "change flags of its scripts with create_revision_with_hyperparameters"
+                )
+            made = self._make(
+                execution,
+                parent,
+                hyperparameters=parent.hyperparameters | order.hyperparameters,
+                flags={name: value for name, value in _own_flags(parent).items() if name not in order.hyperparameters},
+                config=config,
+                author=Authorship(
+                    execution_id,
+                    f"revision {order.number}",
+                    parent_id=parent.revision_id,
+                    name=order.name,
+                    notes=order.notes or None,
+                ),
+            )
+        if (made.name, made.hyperparameters) != (order.name, parent.hyperparameters | order.hyperparameters):
+            raise SpecError(
+                f"plugin {execution.plugin!r} made revision {made.name!r} at this place when it ran before, and wants "
+                f"{order.name!r} now; after a restart a plugin must ask for the same as before"
+            )
+        return made
+
+    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
+        """Queue the run, unless it exists.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+            SpecError: The script does not take its flags.
+        """
+        execution = self._require(execution_id, driver)
+        with self._locks[execution_id]:
+            revision = self._parent(execution, order.revision_id)
+            if order.flags:
+                revision = self._with_flags(execution, revision, order)
+            seed = execution.spec.seed if order.seed is None else order.seed
+            run, _ = self._store.submit(
+                _spec_of(execution, revision).model_copy(update={"seed": seed}),
+                flags=revision.flags,
+                script=revision.script,
+                bundle=revision.bundle,
+                execution_id=execution_id,
+                member=order.member,
+                revision_id=revision.revision_id,
+                description=order.description or None,
+            )
+            if execution.state is ExecutionState.PAUSED and run.state is RunState.QUEUED:
+                return self._store.move_run(run.run_id, RunState.PAUSED, reason=execution.reason)
+            return run
+
+    def _with_flags(self, execution: Execution, revision: Revision, order: RunOrder) -> Revision:
+        """Return the revision of a run that has flags of its own."""
+        tuned = sorted(order.flags.keys() & revision.hyperparameters.keys())
+        if tuned:
+            raise SpecError(
+                f"{', '.join(tuned)}: a hyperparameter of revision {revision.number}, not a flag of a single run; "
+                "make a revision with create_revision_with_hyperparameters"
+            )
+        return self._make(
+            execution,
+            revision,
+            hyperparameters=revision.hyperparameters,
+            flags=_own_flags(revision) | order.flags,
+            config=revision.config,
+            author=Authorship(execution.execution_id, f"run {order.member}", parent_id=revision.revision_id),
+        )
+
+    def _make(
+        self,
+        execution: Execution,
+        parent: Revision,
+        *,
+        hyperparameters: Mapping[str, FlagValue],
+        flags: Mapping[str, FlagValue],
+        config: Mapping[str, Any],
+        author: Authorship,
+    ) -> Revision:
+        bundle = self._bundles.load(parent.bundle)
+        report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)
+        given = check_flags(
+            report.arguments,
+            script=parent.script,
+            hyperparameters=hyperparameters,
+            flags=flags,
+            gpu=parent.resources.gpu,
+        )
+        changes = {"hyperparameters": dict(hyperparameters), "flags": dict(flags), "config": dict(config)}
+        spec = _spec_of(execution, parent).model_copy(update=changes)
+        return self._store.add_revision(spec, flags=given, script=parent.script, bundle=parent.bundle, author=author)
+
+    def _parent(self, execution: Execution, revision_id: str | None) -> Revision:
+        """Return the revision of this id, or else the one that the execution began with."""
+        if revision_id is None:
+            return self._store.base_revision(execution.execution_id)
+        revision = self._store.get_revision(revision_id)
+        if revision is None or revision.experiment_id != execution.experiment_id:
+            raise NotFound("revision", revision_id)
+        return revision
+
+    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> Note:
+        """Write the note, unless it is written.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+        """
+        execution = self._require(execution_id, driver)
+        return self._store.add_note(
+            execution.experiment_id, order.text, run_id=order.run_id, execution_id=execution_id, number=order.number
+        )
+
+    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """Return these runs, in this order."""
+        return [self._store.require_run(run_id) for run_id in run_ids]
+
+    def find(self, experiment_id: str, kind: str) -> Sequence[Record]:
+        """Return all ``experiments``, or the ``revisions`` or ``runs`` of this one, oldest first."""
+        if kind == "experiments":
+            return self._store.list_experiments()[::-1]
+        if kind == "revisions":
+            return self._store.list_revisions(experiment_id)
+        if kind == "runs":
+            return self._store.list_runs(experiment=experiment_id)
+        raise NotFound("table", kind, known=["experiments", "revisions", "runs"])
+
+    def log_tail(self, run_id: str, lines: int) -> list[str]:
+        """Return the newest lines that a run's script has printed, oldest first."""
+        path: Path = self._workspace.run(self._store.require_run(run_id).name).log
+        return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
+
+
+def _own_flags(revision: Revision) -> dict[str, FlagValue]:
+    """Return what the script is given beside the hyperparameters."""
+    return {name: value for name, value in revision.flags.items() if name not in revision.hyperparameters}
+
+
+def _spec_of(execution: Execution, revision: Revision) -> ExperimentSpec:
+    return execution.spec.model_copy(
+        update={
+            "plugin": None,
+            "runner": revision.runner,
+            "env_id": revision.env_id,
+            "hyperparameters": revision.hyperparameters,
+            "flags": _own_flags(revision),
+            "config": revision.config,
+            "resources": revision.resources,
+            "checkpoint": revision.checkpoint,
+        }
+    )
+
+
+def _merge(former: Mapping[str, Any], updates: Mapping[str, Any], *, is_deep: bool) -> dict[str, Any]:
+    """Return *former* with *updates*; mappings within are merged where *is_deep*, else replaced."""
+    merged = copy.deepcopy(dict(former))
+    for key, value in updates.items():
+        both = is_deep and isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(merged[key], value, is_deep=True) if both else copy.deepcopy(value)
+    return merged
