@@ -16,6 +16,8 @@
     ├── CudaRequired (RuntimeError)          the algorithm needs CUDA and there is none
     ├── RegistryError (RuntimeError)         the registry cannot be opened, read or written
     │   └── RegistryEmpty                    there is none yet, or it is being made at this moment
+    ├── PluginMistake (RuntimeError)         a plugin asked its api for something that cannot be
+    ├── AllRunsFailed (RuntimeError)         a study has no result: none of its runs came to a good end
     ├── CheckpointCorrupt (ValueError)       a checkpoint's files do not match their digests
     └── ClusterUnavailable (ConnectionError) no gateway answers, or the cluster could not be started
 
@@ -153,6 +155,17 @@ class RegistryError(ArenaError, RuntimeError):
 
 class RegistryEmpty(RegistryError):
     """The database is there, and no registry in it: it is being made, or never was."""
+
+
+class PluginMistake(ArenaError, RuntimeError):
+    """A plugin asked its api for something that cannot be."""
+
+
+class AllRunsFailed(ArenaError, RuntimeError):
+    """A study has no result: none of its runs came to a good end."""
+
+    def __init__(self, number: int, *, first: str) -> None:
+        super().__init__(f"all {number} runs failed, the first of them: {first}")
 
 
 class CheckpointCorrupt(ArenaError, ValueError):

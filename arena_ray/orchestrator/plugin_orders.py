@@ -176,7 +176,7 @@ class PluginOrders:
             execution.experiment_id, order.text, run_id=order.run_id, execution_id=execution_id, number=order.number
         )
 
-    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+    def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs, in this order."""
         return [self._store.require_run(run_id) for run_id in run_ids]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from arena_ray.model.errors import ArenaError, StaleDriver
+from arena_ray.model.errors import ArenaError, PluginMistake, StaleDriver
 from arena_ray.model.records import Execution
 from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
@@ -18,11 +17,6 @@ from arena_ray.runner.wire import Message, Wire
 from arena_ray.scheduling.plugin_port import NoteOrder, PluginPort, RevisionOrder, RunOrder
 
 LOOK_S = 0.2
-log = logging.getLogger(__name__)
-
-
-class PluginMistake(ArenaError, RuntimeError):
-    """A plugin asked for something that cannot be."""
 
 
 class Host(Protocol):
@@ -130,7 +124,7 @@ class Conversation:
         self.port.add_note(self.execution.execution_id, NoteOrder.model_validate(keys), driver=self.driver)
 
     def _runs(self, *, run_ids: list[str]) -> list[dict[str, Any]]:
-        return [run.model_dump(mode="json") for run in self.port.runs(run_ids)]
+        return [run.model_dump(mode="json") for run in self.port.list_runs(run_ids)]
 
     def _find(self, *, kind: str) -> list[dict[str, Any]]:
         return [row.model_dump(mode="json") for row in self.port.find(self.execution.experiment_id, kind)]

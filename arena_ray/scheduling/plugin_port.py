@@ -62,7 +62,7 @@ class PluginPort(Protocol):
         """Write the note, unless it is written."""
         ...
 
-    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+    def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs, in this order."""
         ...
 
@@ -93,9 +93,9 @@ class RayPlugins:
         """See :class:`PluginPort`."""
         return cast("Note", self._call("plugins.add_note", execution_id, order, driver=driver))
 
-    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+    def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """See :class:`PluginPort`."""
-        return cast("list[Run]", self._call("plugins.runs", list(run_ids)))
+        return cast("list[Run]", self._call("plugins.list_runs", list(run_ids)))
 
     def find(self, experiment_id: str, kind: str) -> Sequence[Record]:
         """See :class:`PluginPort`."""

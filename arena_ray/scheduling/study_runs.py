@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
-from arena_ray.model.errors import ArenaError
+from arena_ray.model.errors import AllRunsFailed
 from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.records import Execution, Run
 from arena_ray.model.states import RunState
@@ -22,14 +22,6 @@ from arena_ray.scheduling.search import Trained, open_search
 LOOK_INTERVAL_S = 1.0
 RUNS_A_TICK = 8
 """So many runs are made at a time, so that those that train are not kept waiting."""
-
-
-class AllRunsFailed(ArenaError, RuntimeError):
-    """A study has no result: none of its runs came to a good end."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        first = (runs[0].reason or "for no known reason").splitlines()[0]
-        super().__init__(f"all {len(runs)} runs failed, the first of them: {first}")
 
 
 class Trials(Crew, Protocol):
@@ -131,7 +123,8 @@ class StudyRuns:
         if not all(run.state.is_final for run in record.runs):
             return None
         if all(run.state is RunState.FAILED for run in record.runs):
-            raise AllRunsFailed(record.runs)
+            first = (record.runs[0].reason or "for no known reason").splitlines()[0]
+            raise AllRunsFailed(len(record.runs), first=first)
         return self._result(record)
 
     def _is_at_work(self, run_id: str) -> bool:

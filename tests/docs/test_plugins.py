@@ -14,7 +14,7 @@ from arena_ray import plugin as door
 from arena_ray.cli.plugins import default_text
 from arena_ray.model.spec import parse_spec
 from arena_ray.model.yaml_lines import parse_located
-from arena_ray.plugin import PluginApi, PluginContext, StudyResult, register_plugin
+from arena_ray.plugin import PluginApi, PluginContext, PluginRun, StudyResult, register_plugin
 from arena_ray.plugin.discovery import load_plugins
 from arena_ray.plugin.registration import Scope, plugin_of
 from arena_ray.plugin.schema import check_settings
@@ -64,11 +64,33 @@ def test_attributes_of_the_context() -> None:
 
 
 def test_arguments_of_tune() -> None:
-    rows = table(PAGE.section("The api").partition("### ")[0])
+    rows = table(PAGE.section("`api.tune`").partition("### Values")[0])
     assert {code(name): default for name, default, _ in rows} == {
         name: spelled(each.default, lambda value: json.dumps(value) if isinstance(value, str) else repr(value))
         for name, each in arguments(PluginApi.tune).items()
     }
+
+
+def test_calls_of_the_api_and_their_arguments() -> None:
+    def told(call: str) -> tuple[str, str]:
+        name, _, rest = call.partition("(")
+        return name, rest.rstrip(")")
+
+    rows = dict(told(code(call)) for call, _ in table(PAGE.section("The api").partition("### ")[0]))
+    calls = {name: each for name, each in vars(PluginApi).items() if inspect.isfunction(each) and name[0] != "_"}
+    assert rows.keys() == calls.keys()
+    for name, each in calls.items():
+        if name != "tune":
+            parameters = list(arguments(each).values())
+            words = [parameter.name for parameter in parameters]
+            first = next((at for at, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), None)
+            assert rows[name] == ", ".join(words if first is None else [*words[:first], "*", *words[first:]])
+
+
+def test_what_a_run_tells() -> None:
+    first = table(PAGE.section("Runs and revisions"))
+    told = {name.partition("(")[0] for row in first for name in codes(row[0])}
+    assert told == {name for name in vars(PluginRun) if not name.startswith("_")}
 
 
 def test_values_and_what_they_take() -> None:

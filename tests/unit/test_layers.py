@@ -15,7 +15,7 @@ LEVELS = [
     {"cli", "console", "notebooks", "recipes"},
     {"orchestrator"},
     {"scheduling", "serving"},
-    {"registry", "telemetry", "datasets"},
+    {"registry", "telemetry", "datasets", "host"},
     {"runner", "plugin"},
     {"model"},
 ]
@@ -103,7 +103,9 @@ def test_shipped_plugins_enter_by_the_public_door() -> None:
         assert used <= {"plugin", "model"}, f"{path.relative_to(ROOT)} imports {used - {'plugin', 'model'}}"
 
 
-@pytest.mark.parametrize("room", ["cli", "model", "plugin", "registry", "runner", "telemetry", "orchestrator.client"])
+@pytest.mark.parametrize(
+    "room", ["cli", "model", "plugin", "registry", "runner", "telemetry", "host.api", "orchestrator.client"]
+)
 def test_it_can_be_imported_without_ray_and_torch(room: str) -> None:
     code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch') if m in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -84,6 +84,13 @@ class PlayedOrchestrator:
             self._begin(self._finish, execution.execution_id)
         return SimpleNamespace(run=None, execution=execution, created=created)
 
+    def run_plugin(self, name: str, plugin: PluginCall, *, force_new: bool, request_id: str | None) -> SimpleNamespace:
+        assert request_id
+        self.plugin_settings = plugin.settings
+        spec = ExperimentSpec(experiment=name, runner="cleanrl", script="ppo", env_id="CartPole-v1", plugin=plugin)
+        told: dict[str, Any] = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
+        return self._start_plugin(spec, plugin, force_new=force_new, told=told)
+
     def experiments_stop(self, name: str, *, now: bool) -> tuple[Experiment, Execution, list[Run]]:
         return self._steer(name, ExecutionState.STOPPED, Intent.STOP_NOW if now else Intent.STOP)
 

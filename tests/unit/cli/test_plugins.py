@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_ray.model.paths import Workspace
+from arena_ray.model.states import RunState
+from arena_ray.orchestrator.api import GatewayAddress
+from arena_ray.registry.store import Store
 
 if TYPE_CHECKING:
-    from conftest import Arena
+    from conftest import AddRun, Arena, PlayedOrchestrator
 
 THIRD_PARTY = """
 from arena_ray.plugin import register_plugin
@@ -71,3 +74,57 @@ def test_a_plugin_that_is_not_there_is_an_error_with_the_nearest(arena: Arena, w
     shown = arena("plugins", "show", "ptb")
     assert shown.exit_code == 1
     assert "no plugin 'ptb'; did you mean 'pbt'?" in shown.stderr
+
+
+def test_a_plugin_is_run_on_the_script_of_a_file(
+    arena: Arena, spec_file: Path, gateway: GatewayAddress, store: Store
+) -> None:
+    settings = ["--set", "population=3", "--set", "perturbation_interval=512"]
+    space = ["--set", "param_space={learning_rate: {loguniform: [1e-4, 1e-2]}}"]
+    result = arena("plugins", "run", "pbt", "--spec", spec_file, *settings, *space)
+    assert result.exit_code == 0, result.stderr
+    [execution] = store.list_executions()
+    assert (execution.plugin, execution.experiment) == ("pbt", "demo")
+    assert (execution.settings["population"], execution.spec.flags) == (3, {"total_timesteps": 1000})
+    assert len(store.list_runs(execution_id=execution.execution_id)) == 3
+
+
+def test_the_settings_of_the_file_count_where_it_names_the_same_plugin(
+    arena: Arena, plugin_file: Path, gateway: GatewayAddress, store: Store
+) -> None:
+    assert arena("plugins", "run", "pbt", "--spec", plugin_file, "--detach").exit_code == 0
+    assert store.list_executions()[0].settings["perturbation_interval"] == 512
+    other = arena("plugins", "run", "hyperparameter_sweeper", "--spec", plugin_file)
+    assert other.exit_code == 1
+    assert "plugin.settings.param_space: is needed, and has no default" in other.stderr
+    assert "population" not in other.stderr
+
+
+def test_a_wrong_setting_is_told_with_its_option(arena: Arena, spec_file: Path) -> None:
+    result = arena("plugins", "run", "pbt", "--spec", spec_file, "--set", "populaton=3")
+    assert result.exit_code == 1
+    assert "plugin.settings.populaton: there is no such setting; did you mean 'population'?" in result.stderr
+
+
+def test_a_plugin_is_run_on_a_file_or_an_experiment_not_on_both_or_none(arena: Arena, spec_file: Path) -> None:
+    for words in ([], ["--spec", spec_file, "--experiment", "demo"]):
+        result = arena("plugins", "run", "pbt", *words)
+        assert result.exit_code == 2
+        assert "give either --spec FILE or --experiment NAME" in result.stderr
+
+
+def test_a_plugin_is_run_on_an_experiment(
+    arena: Arena, gateway: GatewayAddress, add_run: AddRun, orchestrator: PlayedOrchestrator
+) -> None:
+    add_run(state=RunState.COMPLETED)
+    result = arena("plugins", "run", "pbt", "--experiment", "demo", "--set", "population=2", "--set", "a.b=[1, 2]")
+    assert result.exit_code == 0, result.stderr
+    assert orchestrator.plugin_settings == {"population": 2, "a": {"b": [1, 2]}}
+
+
+def test_plugins_that_lie_in_a_folder_are_listed_unless_they_are_refused(arena: Arena, workspace: Workspace) -> None:
+    workspace.plugins.mkdir()
+    (workspace.plugins / "mine_plugin.py").write_text(THIRD_PARTY.replace("arena_ray.plugin", ".core"))
+    assert "watcher" in {each["name"] for each in json.loads(arena("plugins", "--json").stdout)}
+    for words in (["plugins", "--no-local-plugins", "--json"], ["plugins", "show", "watcher", "--no-local-plugins"]):
+        assert "mine_plugin.py" not in arena(*words).stdout

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from arena_ray.model.errors import StaleDriver
-from arena_ray.model.records import Execution, Exploit, Milestone, Run
+from arena_ray.model.records import Execution, Exploit, Milestone, Revision, Run
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.model.spec import ExperimentSpec, FlagValue, Resources
+from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources
 from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.plugin.study import Study
 from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
+from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DRIVER = "this driver"
@@ -134,7 +135,7 @@ class Orchestrator:
             name=order.name,
         )
 
-    def runs_of(self, run_ids: Sequence[str]) -> list[Run]:
+    def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         return [run for run in self.record("e").runs if run.run_id in run_ids]
 
     def find(self, experiment_id: str, kind: str) -> list[Run]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from host_kit import ThreadHost
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution
 
 from arena_ray.model.errors import SpecError, StaleDriver
 from arena_ray.model.states import ExecutionState, RunState
-from arena_ray.plugin.discovery import load_plugins
-from arena_ray.plugin.registration import Plugin
+from arena_ray.plugin import PluginStopped
 from arena_ray.scheduling import study_runs
-from arena_ray.scheduling.execution import ExecutionDriver, open_execution
+from arena_ray.scheduling.execution import STOP_GRACE_S, ExecutionDriver
 
 
 def tuning(context: Any, api: Any) -> Any:
@@ -27,32 +29,30 @@ class World:
 
     opened: ClassVar[list[ExecutionDriver]] = []
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.orchestrator = Orchestrator()
         self.returned: list[Any] = []
-        known = load_plugins().require("pbt")
 
         def work(context: Any, api: Any) -> None:
             self.returned.append(function(context, api))
 
-        plugin = Plugin(**{**vars(known), "name": "mine", "function": work})
+        self.host = ThreadHost(work, settings={"a": 1})
         self.driver = ExecutionDriver(
-            execution(),
-            plugin,
-            settings={"a": 1},
+            execution(plugin="mine"),
+            self.host,
             port=self.orchestrator,
             engine=Engine(self.orchestrator),
             driver=DRIVER,
+            clock=clock,
         )
-
         self.opened.append(self.driver)
 
     def tick_until(self, condition: Callable[[], object], *, is_paused: bool = False) -> None:
-        for _ in range(500):
+        for _ in range(1500):
             if self.driver.tick(is_paused=is_paused) or condition():
                 return
             time.sleep(0.002)
-        raise AssertionError("it did not come true within a second")
+        raise AssertionError("it did not come true within three seconds")
 
     def end_runs(self, state: RunState = RunState.COMPLETED) -> None:
         for member in list(self.orchestrator.runs):
@@ -64,7 +64,9 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(study_runs, "LOOK_INTERVAL_S", 0.0)
     yield
     while World.opened:
-        World.opened.pop().stop()
+        driver = World.opened.pop()
+        driver.stop()
+        driver.close()
 
 
 def test_what_a_plugin_asks_for_is_trained_and_it_gets_the_result() -> None:
@@ -97,9 +99,10 @@ def test_a_plugin_knows_where_it_is_at_work() -> None:
 def test_a_plugin_that_raises_fails_its_execution_with_what_it_raised() -> None:
     world = World(lambda context, api: 1 // 0)
     world.tick_until(lambda: world.orchestrator.ended)
-    assert world.orchestrator.ended == [
-        (ExecutionState.FAILED, "ZeroDivisionError: integer division or modulo by zero")
-    ]
+    [(state, reason)] = world.orchestrator.ended
+    assert state is ExecutionState.FAILED
+    where = r" \(test_execution\.py, line \d+\)"
+    assert re.fullmatch("ZeroDivisionError: integer division or modulo by zero" + where, reason or "")
 
 
 def test_a_plugin_that_exits_fails_its_execution_and_nothing_else() -> None:
@@ -108,7 +111,9 @@ def test_a_plugin_that_exits_fails_its_execution_and_nothing_else() -> None:
 
     world = World(leave)
     world.tick_until(lambda: world.orchestrator.ended)
-    assert world.orchestrator.ended == [(ExecutionState.FAILED, "SystemExit: 3")]
+    [(state, reason)] = world.orchestrator.ended
+    assert state is ExecutionState.FAILED
+    assert (reason or "").startswith("SystemExit: 3 (test_execution.py, line ")
 
 
 def test_a_second_study_is_refused() -> None:
@@ -127,10 +132,8 @@ def test_an_execution_whose_every_run_failed_has_failed() -> None:
     world.end_runs(RunState.FAILED)
     world.tick_until(lambda: world.orchestrator.ended)
     [(state, reason)] = world.orchestrator.ended
-    assert (state, reason) == (
-        ExecutionState.FAILED,
-        "AllRunsFailed: all 2 runs failed, the first of them: for no known reason",
-    )
+    assert state is ExecutionState.FAILED
+    assert "AllRunsFailed: all 2 runs failed, the first of them: for no known reason" in (reason or "")
 
 
 def test_what_the_registry_refuses_reaches_the_plugin() -> None:
@@ -188,11 +191,117 @@ def test_a_driver_that_was_replaced_ends_the_tick() -> None:
         world.tick_until(lambda: False)
 
 
-def test_an_execution_whose_plugin_is_not_installed_here_cannot_be_opened() -> None:
-    with pytest.raises(SpecError, match="nobody-s"):
-        open_execution(execution(plugin="nobody-s"), None, None, DRIVER)  # type: ignore[arg-type]
+def train_one(context: Any, api: Any) -> Any:
+    revision = api.create_revision_with_hyperparameters("Test", {"learning_rate": 0.1}, notes="a try")
+    run = api.create_run({"width": 3}, "a run")
+    ends = api.wait_for_completion([run])
+    api.add_note(f"{run.get_reward():g}")
+    return revision.name, ends, run.is_completed(), run.get_logs(2), api.db.runs.find_one()["run_id"]
 
 
-def test_an_execution_whose_settings_the_plugin_does_not_take_any_more_cannot_be_opened() -> None:
-    with pytest.raises(SpecError, match="population"):
-        open_execution(execution(plugin="pbt", settings={"population": "many"}), None, None, DRIVER)  # type: ignore[arg-type]
+def test_a_plugin_makes_a_revision_and_a_run_of_it_and_waits_for_its_end() -> None:
+    world = World(train_one)
+    world.tick_until(lambda: world.orchestrator.runs)
+    assert (world.driver.is_ready, world.driver.scheduler, world.driver.course) == (True, None, None)
+    world.end_runs()
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert world.returned == [("Test", {"r0": "completed"}, True, ["line 0", "line 1"], "r0")]
+    [order] = world.orchestrator.revisions
+    assert (order.number, order.name, order.notes, order.parent_id) == (0, "Test", "a try", None)
+    assert world.orchestrator.runs[0].hyperparameters == {"width": 3}
+    assert world.orchestrator.notes == {0: "0"}
+    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
+
+
+def test_a_revision_comes_after_the_one_that_the_execution_made_before() -> None:
+    def two(context: Any, api: Any) -> None:
+        for name in ("first", "second"):
+            api.create_revision_with_config_updates(name, {"a": {"b": 1}}, merge_strategy="shallow")
+
+    world = World(two)
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert [(each.number, each.parent_id, each.is_deep) for each in world.orchestrator.revisions] == [
+        (0, None, False),
+        (1, "v0", False),
+    ]
+
+
+def test_a_run_without_an_episode_has_no_return_and_one_note_says_so() -> None:
+    def ask(context: Any, api: Any) -> list[float]:
+        run = api.create_run()
+        return [run.get_reward(), run.get_reward()]
+
+    world = World(ask)
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert all(math.isnan(reward) for reward in world.returned[0])
+    [note] = world.orchestrator.notes.values()
+    assert note.startswith("⚠️ r0 has no return")
+
+
+def test_giving_up_on_a_run_is_told_though_the_function_does_not_look() -> None:
+    world = World(lambda context, api: api.wait_for_completion([api.create_run()], timeout_minutes=0.001))
+    world.tick_until(lambda: world.orchestrator.ended)
+    [(state, reason)] = world.orchestrator.ended
+    assert (state, reason) == (ExecutionState.COMPLETED, "gave up waiting for r0 after 0.001 min: it is queued")
+    assert world.returned == [{"r0": "timed_out"}]
+    assert world.orchestrator.notes == {0: f"⚠️ {reason}"}
+
+
+def test_runs_that_failed_are_told_though_the_function_does_not_look() -> None:
+    world = World(lambda context, api: api.wait_for_completion(api.create_run()))
+    world.tick_until(lambda: world.orchestrator.runs)
+    world.end_runs(RunState.FAILED)
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert world.returned == [{"r0": "failed"}]
+    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, "1 of 1 runs failed: r0")]
+
+
+def test_an_execution_either_tunes_or_starts_runs() -> None:
+    world = World(lambda context, api: (api.create_run(), tuning(context, api)))
+    world.tick_until(lambda: world.orchestrator.ended)
+    [(state, reason)] = world.orchestrator.ended
+    assert state is ExecutionState.FAILED
+    assert "does one of the two" in (reason or "")
+
+
+def test_a_stopped_plugin_can_still_write_a_note_but_starts_nothing() -> None:
+    caught: list[BaseException] = []
+
+    def go_on(context: Any, api: Any) -> None:
+        while not context.should_stop:
+            time.sleep(0.002)
+        for call in (api.create_run, lambda: api.wait(60), lambda: tuning(context, api)):
+            try:
+                call()
+            except PluginStopped as exc:
+                caught.append(exc)
+        api.add_note("✅ Best: None")
+
+    world = World(go_on)
+    world.driver.tick(is_paused=False)
+    world.driver.stop()
+    world.tick_until(lambda: world.driver.is_gone())
+    assert len(caught) == 3
+    assert world.orchestrator.notes == {0: "✅ Best: None"}
+    assert world.orchestrator.runs == {}
+
+
+def test_a_stopped_plugin_that_does_not_end_is_ended() -> None:
+    moment = [0.0]
+    world = World(lambda context, api: time.sleep(3600), clock=lambda: moment[0])
+    world.driver.tick(is_paused=False)
+    world.driver.stop()
+    assert not world.driver.is_gone()
+    moment[0] = STOP_GRACE_S
+    world.tick_until(world.driver.is_gone)
+    assert world.host.was_killed
+
+
+def test_a_process_that_ends_without_a_word_has_failed() -> None:
+    world = World(lambda context, api: time.sleep(3600))
+    world.driver.tick(is_paused=False)
+    world.host.kill()
+    world.tick_until(lambda: world.orchestrator.ended)
+    [(state, reason)] = world.orchestrator.ended
+    assert state is ExecutionState.FAILED
+    assert "ended without a word" in (reason or "")

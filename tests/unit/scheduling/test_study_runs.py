@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution, milestone, study
 
-from arena_ray.model.errors import StaleDriver
+from arena_ray.model.errors import AllRunsFailed, StaleDriver
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import RunState
 from arena_ray.plugin.study import Asha, GridSearch, Pbt, Tpe
 from arena_ray.scheduling.in_place import InPlacePbt
 from arena_ray.scheduling.rungs import RungScheduler
-from arena_ray.scheduling.study_runs import LOOK_INTERVAL_S, AllRunsFailed, StudyRuns
+from arena_ray.scheduling.study_runs import LOOK_INTERVAL_S, StudyRuns
 
 Q, RUN, DONE = RunState.QUEUED, RunState.RUNNING, RunState.COMPLETED
 

@@ -1,0 +1,64 @@
+"""Plugins seen from outside, in real processes: few of them, each tried in many ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arena_ray.model.errors import SpecError
+from arena_ray.plugin.catalog import Catalog
+from arena_ray.plugin.schema import check_settings
+
+CHECKED = """
+import os
+from .core import register_plugin
+
+def check(settings):
+    if settings["space"] is None:
+        raise TypeError("no space")
+    return [f"too many for {settings['space'].names}"] if settings["count"] > 3 else []
+
+@register_plugin(
+    name="checked", scope="experiment", description="d", check=check,
+    settings_schema={
+        "count": {"type": "int", "default": 1, "min": 0},
+        "space": {"type": "search_space", "required": True},
+    },
+)
+def work(context, api): ...
+
+print("a plugin may print")
+os.system("echo and its children too")
+"""
+
+
+def test_files_that_hang_or_leave_are_listed_and_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a_plugin.py").write_text("import os; os._exit(4)\n")
+    (tmp_path / "b_plugin.py").write_text("while True: pass\n")
+    (tmp_path / "c_plugin.py").write_text(CHECKED)
+    catalog = Catalog([tmp_path], timeout_s=2.0)
+    found = {each.name: each for each in catalog.describe()}
+    assert found["a_plugin"].problem == "its process ended with exit code 4 while it was loaded"
+    assert found["b_plugin"].problem == "its process fell silent for 2 s while it was loaded"
+    assert (found["checked"].problem, found["pbt"].problem) == (None, None)
+    assert found["checked"].origin == str(tmp_path / "c_plugin.py")
+    with pytest.raises(SpecError, match="plugin 'a_plugin' cannot be used: its process ended with exit code 4"):
+        catalog.require("a_plugin")
+
+
+def test_a_plugin_s_own_check_is_asked_in_its_process(tmp_path: Path) -> None:
+    (tmp_path / "c_plugin.py").write_text(CHECKED)
+    schema = Catalog([tmp_path]).require("checked").schema
+    space = {"learning_rate": {"uniform": [0.0, 1.0]}}
+    settings = check_settings(schema, {"space": space}, place="plugin.settings")
+    assert (settings["count"], settings["space"].names) == (1, ("learning_rate",))
+    with pytest.raises(SpecError, match=r"^plugin.settings: too many for \('learning_rate',\)$"):
+        check_settings(schema, {"space": space, "count": 4}, place="plugin.settings")
+    with pytest.raises(SpecError, match=r"^plugin.settings.space: is needed, and has no default$"):
+        check_settings(schema, {}, place="plugin.settings")
+
+
+def test_a_plugin_that_is_not_there_is_an_error_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match="no plugin 'ptb'; did you mean 'pbt'"):
+        Catalog().require("ptb")
