@@ -15,6 +15,7 @@ from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.model.states import AttemptOutcome, ExploitCause, RunState
 from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
@@ -27,6 +28,7 @@ from arena_ray.telemetry.hub import Hub
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RUNNERS = load_runners().runners
+PLUGINS = load_plugins()
 DRIVER = "driver"
 TAUGHT = 0.04
 """The learning rate that a clone is given with the donor's weights."""
@@ -144,6 +146,7 @@ def open_world(workspace: Workspace, script: str, *, interval: int, **flags: Any
             hub=hub,
             runners=RUNNERS,
             drivers=Drivers(),
+            plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=0, memory_gib=8)],
         )
         world = World(core, workspace, store, script, interval, flags)

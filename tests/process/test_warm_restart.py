@@ -21,6 +21,7 @@ from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.model.states import AttemptOutcome, ExploitCause, ExploitOutcome, RunState
 from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
@@ -33,6 +34,7 @@ from arena_ray.telemetry.hub import Hub
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 RUNNERS = load_runners().runners
+PLUGINS = load_plugins()
 DRIVER = "driver"
 
 
@@ -128,6 +130,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             hub=hub,
             runners=RUNNERS,
             drivers=Drivers(),
+            plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
         )
         world = World(workspace, store, core)
