@@ -15,7 +15,9 @@ from typing import Any
 
 from arena_ray.host.api import HostedApi
 from arena_ray.host.connection import Connection
-from arena_ray.plugin.discovery import load_plugins
+from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
+from arena_ray.plugin.discovery import load_plugins, plugins_in
+from arena_ray.plugin.drop_in import drop_ins, load_drop_in
 from arena_ray.plugin.protocol import PluginStopped
 from arena_ray.plugin.schema import check_settings
 from arena_ray.runner.wire import Message, Wire
@@ -71,9 +73,19 @@ def _reason(exc: BaseException, origin: str) -> str:
     return f"{type(exc).__name__}: {exc}{where}"
 
 
-def find_plugin(begin: Message) -> Found:
-    """Return the plugin's function and its settings."""
-    plugin = load_plugins([Path(each) for each in begin["directories"]]).require(begin["context"]["plugin_name"])
+def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:
+    """Return the plugin's function and its settings. No other file is loaded than the plugin's own.
+
+    Raises:
+        SpecError: It is not there any more, or does not take these settings.
+    """
+    name, directories = begin["context"]["plugin_name"], [Path(each) for each in begin["directories"]]
+    catalog = Catalog(directories, timeout_s=timeout_s)
+    origin = Path(catalog.require(name).description.origin)
+    if origin in drop_ins(directories):
+        [plugin] = [each for each in plugins_in(load_drop_in(origin)) if each.name == name]
+    else:
+        plugin = load_plugins(skip=catalog.refused).require(name)
     return plugin.function, check_settings(plugin.schema, begin["settings"], place=f"plugin {plugin.name}")
 
 

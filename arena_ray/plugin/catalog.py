@@ -72,7 +72,13 @@ class Catalog:
 
     directories: Sequence[Path] = ()
     timeout_s: float = LOAD_TIMEOUT_S
-    _refused: dict[str, str] = field(default_factory=dict)
+    _refused: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By source why it is left out, and as of which change of its file."""
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """The sources that are left out since they hung or left, each with the reason; until their files change."""
+        return {source: why for source, (why, stamp) in self._refused.items() if stamp == _stamp(source)}
 
     def describe(self) -> list[PluginDescription]:
         """Return everything that was found, by name, usable or not."""
@@ -103,9 +109,9 @@ class Catalog:
             said = self._talk({"directories": [str(path) for path in self.directories], **request})
             if said.answer is not None:
                 return said.answer
-            if said.source is None or said.source in self._refused:
+            if said.source is None or said.source in self.refused:
                 raise ArenaError(f"the plugins could not be looked at: their process {said.how}")
-            self._refused[said.source] = f"its process {said.how} while it was loaded"
+            self._refused[said.source] = (f"its process {said.how} while it was loaded", _stamp(said.source))
 
     def _talk(self, request: Mapping[str, Any]) -> _Conversation:
         process = subprocess.Popen(
@@ -119,7 +125,7 @@ class Catalog:
         assert process.stdout is not None
         with process:
             try:
-                process.stdin.write(json.dumps({**request, "skip": self._refused}).encode())
+                process.stdin.write(json.dumps({**request, "skip": self.refused}).encode())
                 process.stdin.close()
                 said = _listen(process.stdout.fileno(), self.timeout_s)
                 if said.answer is None and not said.how:
@@ -127,6 +133,14 @@ class Catalog:
             finally:
                 process.kill()
         return said
+
+
+def _stamp(source: str) -> int:
+    """Return when the file that *source* is was changed last; 0 where it is none."""
+    try:
+        return Path(source).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _listen(fd: int, timeout_s: float) -> _Conversation:

@@ -166,7 +166,7 @@ def _attempt(load: Callable[[], Any], *, name: str, source: str) -> Any:
 def _modules(loaded: ModuleType, point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:
     within = [each.name for each in pkgutil.iter_modules(getattr(loaded, "__path__", ()))]
     names = [name for name in within if name.endswith(MODULE_SUFFIX)]
-    if not names or _plugins_in(loaded):
+    if not names or plugins_in(loaded):
         yield from _marked(loaded, name=point.name, source=_source(point))
     for name in names:
         source = f"{_source(point)}, module {name}"
@@ -179,13 +179,13 @@ def _modules(loaded: ModuleType, point: EntryPoint) -> Iterator[Plugin | BrokenP
 
 
 def _marked(module: ModuleType, *, name: str, source: str) -> Iterator[Plugin | BrokenPlugin]:
-    plugins = _plugins_in(module)
+    plugins = plugins_in(module)
     yield from plugins
     if not plugins:
         yield BrokenPlugin(name, source, f"no function of {module.__name__} is marked with @register_plugin")
 
 
-def _plugins_in(module: ModuleType) -> list[Plugin]:
+def plugins_in(module: ModuleType) -> list[Plugin]:
     """Return the plugins whose functions *module* itself defines, in their order."""
     return [
         plugin

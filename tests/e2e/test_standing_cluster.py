@@ -85,6 +85,36 @@ def test_what_no_node_has_is_refused_with_what_there_is(terminal: Terminal, gate
     assert "cpu 2, gpu 1" in refused
 
 
+DROPPED = """
+from .core import register_plugin
+
+@register_plugin(name="twice", scope="experiment", description="train twice",
+                 settings_schema={"passes": {"type": "int", "default": 30, "min": 1}})
+def twice(context, api):
+    runs = [api.create_run({"total_timesteps": context.settings["passes"]}, seed=seed) for seed in (1, 2)]
+    api.add_note(f"📊 {sorted(set(api.wait_for_completion(runs).values()))}")
+"""
+
+
+def test_a_plugin_is_dropped_in_run_and_taken_away_while_the_cluster_is_up(
+    terminal: Terminal, gateway: dict[str, Any]
+) -> None:
+    file = terminal.write("plugged.yaml", experiment="plugged", flags=None)
+    terminal.workspace.plugins.mkdir(parents=True)
+    dropped = terminal.workspace.plugins / "twice_plugin.py"
+    dropped.write_text(DROPPED)
+    assert terminal.ask("plugins", "show", "twice")["origin"] == str(dropped)
+    finished = terminal.arena("plugins", "run", "twice", "--spec", file, "--set", "passes=40")
+    assert finished.code == 0, finished.err
+    assert "📊 ['completed']" in finished.out
+    assert [run["global_step"] for run in terminal.ask("runs", "--experiment", "plugged")] == [39, 39]
+    assert [run["seed"] for run in terminal.ask("runs", "--experiment", "plugged")] == [1, 2]
+    dropped.unlink()
+    refused = terminal.arena("plugins", "run", "twice", "--experiment", "plugged")
+    assert refused.code == 1
+    assert "no plugin 'twice'" in refused.err
+
+
 def test_down_ends_everything(terminal: Terminal, gateway: dict[str, Any]) -> None:
     finished = terminal.arena("down")
     assert (finished.code, finished.out) == (0, "the cluster is down\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from arena_ray.host.__main__ import find_plugin
 from arena_ray.model.errors import SpecError
 from arena_ray.plugin.catalog import Catalog
 from arena_ray.plugin.schema import check_settings
@@ -45,6 +46,20 @@ def test_files_that_hang_or_leave_are_listed_and_left_out(tmp_path: Path) -> Non
     assert found["checked"].origin == str(tmp_path / "c_plugin.py")
     with pytest.raises(SpecError, match="plugin 'a_plugin' cannot be used: its process ended with exit code 4"):
         catalog.require("a_plugin")
+    (tmp_path / "b_plugin.py").write_text(CHECKED.replace('"checked"', '"mended"'))
+    assert catalog.require("mended").description.origin == str(tmp_path / "b_plugin.py")
+
+
+def test_the_process_of_a_function_loads_no_file_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "hangs_plugin.py").write_text("while True: pass\n")
+    (tmp_path / "c_plugin.py").write_text(CHECKED)
+    settings = {"space": {"learning_rate": {"uniform": [0.0, 1.0]}}}
+    begin = {"context": {"plugin_name": "checked"}, "directories": [str(tmp_path)], "settings": settings}
+    function, found = find_plugin(begin, timeout_s=2.0)
+    assert (function.__name__, found["count"]) == ("work", 1)
+    begin["context"] = {"plugin_name": "pbt"}
+    begin["settings"] = {"perturbation_interval": 5, "param_space": settings["space"]}
+    assert find_plugin(begin, timeout_s=2.0)[1]["population"] == 4
 
 
 def test_a_plugin_s_own_check_is_asked_in_its_process(tmp_path: Path) -> None:

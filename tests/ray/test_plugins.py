@@ -9,6 +9,7 @@ from textwrap import dedent
 import psutil
 import pytest
 from cluster_kit import Arena, wait_until
+from docs.pages import page
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution, Revision, Run
@@ -87,6 +88,18 @@ def test_the_quick_start_of_the_reference_runs_as_it_stands(arena: Arena) -> Non
     assert run.episodic_return > 100
     assert (optimized.name, optimized.notes) == ("Auto-Optimized", f"Reward: {run.episodic_return}")
     assert arena.client.metrics(run.run_id, "charts/episodic_return")[0].points[-1][1] > 0
+
+
+def test_the_first_plugin_of_the_page_runs(arena: Arena) -> None:
+    example = page("how-to/add-a-plugin.md").examples("python")[0].text
+    assert len(example.splitlines()) <= 8
+    (arena.workspace.plugins / "two_rates_plugin.py").write_text(example)
+    experiment = start(arena, "two_rates", "line.py", flags={"total_timesteps": 50})
+    assert end_of(arena, experiment).state is ExecutionState.COMPLETED
+    assert [run.hyperparameters for run in arena.client.runs(experiment)] == [
+        {"learning_rate": 0.0003},
+        {"learning_rate": 0.001},
+    ]
 
 
 def check_sweep(arena: Arena, experiment: str, rates: list[float], sizes: list[int]) -> None:
