@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from played_endpoints import PlayedEndpoints
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
@@ -74,6 +75,7 @@ def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[[], O
             runners=RUNNERS,
             drivers=drivers,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
+            endpoints=PlayedEndpoints(),
         )
 
     yield make

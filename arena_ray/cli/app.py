@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from arena_ray.cli import about, cluster, doctor, lineage, plugins, prove, reading, run, steering, telemetry
+from arena_ray.cli import about, cluster, doctor, lineage, plugins, policies, prove, reading, run, steering, telemetry
 from arena_ray.cli.output import DEBUG, report_error
 
 EXIT_ERROR = 1
@@ -71,6 +71,11 @@ for _command in (
     telemetry.logs,
     telemetry.metrics,
     reading.checkpoints,
+    policies.deploy,
+    policies.undeploy,
+    policies.policies,
+    policies.act,
+    policies.evaluate,
     steering.stop,
     steering.pause,
     steering.resume,

@@ -7,7 +7,7 @@ The form: docs/reference/policy.md.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import policy_source
 from .capture import State
@@ -85,7 +85,7 @@ def _candidate(torch: Any, key: str, module: Any) -> Optional[_Candidate]:
 
 
 def _is_trained(state: State, part: Any) -> bool:
-    held = set()
+    held: Set[int] = set()
     for live in state.live_map.by_key.values():
         if live.kind == "optimizer":
             held.update(id(parameter) for group in live.value.param_groups for parameter in group["params"])

@@ -7,7 +7,9 @@ import functools
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-_SAME_VALUES = frozenset({"clone", "contiguous", "cpu", "detach", "flatten", "float", "reshape", "to", "unsqueeze", "view"})
+_SAME_VALUES = frozenset(
+    {"clone", "contiguous", "cpu", "detach", "flatten", "float", "reshape", "to", "unsqueeze", "view"}
+)
 """Methods of tensors that give the same numbers."""
 
 _WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "from_numpy", "tensor"})

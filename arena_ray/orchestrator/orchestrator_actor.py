@@ -29,6 +29,7 @@ class OrchestratorActor:
         from arena_ray.orchestrator.driver_actor import RayDrivers
         from arena_ray.registry.store import Store
         from arena_ray.runner.discovery import load_runners
+        from arena_ray.serving.serve_endpoints import ServeEndpoints
         from arena_ray.telemetry.hub import Hub
 
         workspace = Workspace(Path(home))
@@ -43,8 +44,10 @@ class OrchestratorActor:
             runners=runners,
             drivers=RayDrivers(workspace),
             capacity=cluster.capacity,
+            endpoints=ServeEndpoints(settings),
         )
-        threading.Thread(target=self._keep, name="keeper", daemon=True).start()
+        for task in (self._keep, self._keep_policies):
+            threading.Thread(target=task, name=task.__name__, daemon=True).start()
 
     def _keep(self) -> None:
         while True:
@@ -53,6 +56,15 @@ class OrchestratorActor:
             except Exception:
                 log.exception("drivers could not be looked after")
             time.sleep(KEEP_INTERVAL_S)
+
+    def _keep_policies(self) -> None:
+        # A thread of its own: Serve takes seconds to start, and drivers are not to wait for it.
+        while True:
+            try:
+                self._core.look_after_policies(timeout_s=KEEP_INTERVAL_S)
+            except Exception:
+                log.exception("policies could not be looked after")
+                time.sleep(KEEP_INTERVAL_S)
 
     def home(self) -> str:
         """Return the workspace that this orchestrator keeps."""

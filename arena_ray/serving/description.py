@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from arena_ray.model.errors import PolicyUnusable
 from arena_ray.model.spec import Strict
 
-MOST_NUMBERS = 10_000_000  # of one observation, and weights of one layer's side: no description makes us run out of memory
+MOST_NUMBERS = (
+    10_000_000  # of one observation, and weights of one layer's side: no description makes us run out of memory
+)
 
 _Side = Annotated[int, Field(ge=1, le=MOST_NUMBERS)]
 
@@ -145,4 +147,3 @@ def parse_description(text: str | bytes, *, place: str) -> Description:
     if description.policy is None:
         raise PolicyUnusable(place, reason=f"no policy was exported: {description.missing}")
     return description
-
