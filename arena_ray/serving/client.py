@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from http import HTTPStatus
 from types import TracebackType
@@ -64,7 +65,7 @@ class PolicyClient:
             BadObservation: It is not of the policy's shape or type, or not finite.
             EndpointUnavailable: Nothing answers.
         """
-        response = self._ask("POST", self.url + "/act", json={"observation": observation})
+        response = self._ask("POST", self.url + "/act", content=json.dumps({"observation": observation}))
         try:
             return Answer.model_validate_json(response.content)
         except ValidationError as exc:
@@ -89,8 +90,6 @@ class PolicyClient:
                 response = self._http.request(method, url, **options)
             except httpx.TransportError as exc:
                 problem = str(exc) or type(exc).__name__
-            except ValueError as exc:  # NaN has no place in JSON
-                raise errors.BadObservation(expected="numbers that JSON can hold", got=str(exc)) from exc
             else:
                 if response.is_success:
                     return response

@@ -75,10 +75,10 @@ class PolicyReplica:
             return _failure(503, "EndpointUnavailable", "the policy is being loaded")
         if target.token_digest is not None and not _is_allowed(request, target.token_digest):
             return _failure(401, "ArenaError", "the token is missing or wrong; it stands in gateway.json")
-        asks = request.method, request.url.path.removeprefix(request.scope.get("root_path", "")).strip("/")
-        if asks[0] == "GET" and not asks[1].endswith("act"):
+        method, is_for_action = request.method, request.scope["path"].endswith("/act")
+        if method == "GET" and not is_for_action:
             return _json(_description(policy, target))
-        if asks[0] == "POST" and asks[1].endswith("act"):
+        if method == "POST" and is_for_action:
             return _act(policy, target, await request.body())
         return _failure(404, "NotFound", f"ask with POST {target.name}/act, or GET {target.name}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
 from arena_ray.model.errors import PolicyUnusable
 from arena_ray.model.spec import Strict
@@ -23,7 +23,13 @@ def _infinity(value: Any) -> Any:
     return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
 
 
-Bounds = Annotated[float | list[Any], BeforeValidator(_infinity)]
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return ("inf" if value > 0 else "-inf") if isinstance(value, float) and math.isinf(value) else value
+
+
+Bounds = Annotated[float | list[Any], BeforeValidator(_infinity), PlainSerializer(_as_text, when_used="json")]
 """One number for all, or nested lists of the space's shape; infinities are the strings ``inf`` and ``-inf``."""
 
 
