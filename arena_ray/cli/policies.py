@@ -11,7 +11,7 @@ import click
 
 from arena_ray.cli.access import open_reader, require_client
 from arena_ray.cli.output import ABSENT, figure, merged, moment, output_options, print_facts, print_json, print_table
-from arena_ray.model.errors import ArenaError, NotFound, PolicyUnusable
+from arena_ray.model.errors import ArenaError, NotFound
 from arena_ray.model.states import PolicyState
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def deploy(source: str, name: str, select: Literal["best", "latest"], as_json: b
         version = settled(client, client.deploy(source, name, select=select))
         policy = client.policy(name)
     if version.state is PolicyState.FAILED:
-        raise PolicyUnusable(version.checkpoint_id, reason=version.reason or "it could not be loaded")
+        raise ArenaError(f"{name} version {version.version} has failed: {version.reason}")
     if as_json:
         print_json(merged(version, url=policy.url))
     else:

@@ -146,7 +146,8 @@ class Policies:
             self._has_looked = True
         for wish in self._store.list_deploy_wishes():
             self._fulfil(wish)
-        current = self._store.list_policy_versions(states=OPEN_STATES)
+        with self._lock:  # whose holder may have recorded a version whose files it is still writing
+            current = self._store.list_policy_versions(states=OPEN_STATES)
         for name in set(self._up) - {one.name for one in current}:
             self._endpoints.remove(name)
             del self._up[name]
