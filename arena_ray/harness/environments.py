@@ -100,15 +100,15 @@ def _description(base: Any, observations: Any, actions: Any, wrappers: List[str]
 
 
 def describe_space(space: Any) -> Dict[str, Any]:
-    """Return a space of gymnasium as JSON can hold it; one that is neither box nor discrete has only its type."""
+    """Return a space of gymnasium as JSON can hold it; one that is neither box nor discrete has only its kind."""
     kind = type(space).__name__
     if kind == "Box":
         shape = [int(side) for side in space.shape]
         low, high = _bounds(space.low), _bounds(space.high)
-        return {"type": "box", "shape": shape, "dtype": str(space.dtype), "low": low, "high": high}
+        return {"space": "box", "shape": shape, "dtype": str(space.dtype), "low": low, "high": high}
     if kind == "Discrete":
-        return {"type": "discrete", "n": int(space.n), "start": int(getattr(space, "start", 0))}
-    return {"type": kind.lower()}
+        return {"space": "discrete", "n": int(space.n), "start": int(getattr(space, "start", 0))}
+    return {"space": kind.lower()}
 
 
 def _bounds(array: Any) -> Any:

@@ -43,8 +43,8 @@ def describe(state: State) -> Dict[str, Any]:
 
 def _describe_policy(state: State, environment: Dict[str, Any]) -> Dict[str, Any]:
     actions = environment["action_space"]
-    if actions["type"] != "discrete":
-        raise Unrecognised("only discrete actions can be described, and the script's are a " + actions["type"])
+    if actions["space"] != "discrete":
+        raise Unrecognised("only discrete actions can be described, and the script's are a " + actions["space"])
     candidate = _find_policy(state)
     policy_source.check(type(candidate.module), candidate.key, attribute=candidate.attribute, kind=candidate.kind)
     part = getattr(candidate.module, candidate.attribute)
@@ -115,8 +115,8 @@ def _check_sizes(layers: List[Dict[str, Any]], environment: Dict[str, Any]) -> N
     if not linear:
         raise Unrecognised("the policy has no linear layer")
     observations, actions = environment["observation_space"], environment["action_space"]
-    if observations["type"] != "box":
-        raise Unrecognised("only observations that are a box can be described, not a " + observations["type"])
+    if observations["space"] != "box":
+        raise Unrecognised("only observations that are a box can be described, not a " + observations["space"])
     asked: Tuple[int, int] = (_product(observations["shape"]), actions["n"])
     given = (linear[0]["in_features"], linear[-1]["out_features"])
     if asked != given:

@@ -42,7 +42,7 @@ class Lenient(Strict):
 class Box(Lenient):
     """Observations: arrays of one shape and dtype, within bounds."""
 
-    type: Literal["box"]
+    space: Literal["box"]
     shape: list[_Side]
     dtype: str = Field(pattern=r"^(float(16|32|64)|u?int(8|16|32|64))$")
     low: Bounds
@@ -52,7 +52,7 @@ class Box(Lenient):
 class Discrete(Strict):
     """Actions: *n* whole numbers from *start* on."""
 
-    type: Literal["discrete"]
+    space: Literal["discrete"]
     n: _Side
     start: int = 0
 
@@ -60,7 +60,7 @@ class Discrete(Strict):
 class Other(Strict):
     """A space that no policy can be described for."""
 
-    type: str
+    space: str
 
 
 class Environment(Strict):

@@ -122,9 +122,9 @@ def test_the_environment_is_described_with_its_wrappers_and_infinities_as_text(
     environment = describe(ACTOR)["environment"]
     assert environment["env_id"] == "CartPole-v1"
     assert environment["wrappers"][:2] == ["RecordEpisodeStatistics", "TimeLimit"]
-    assert environment["action_space"] == {"type": "discrete", "n": 2, "start": 0}
+    assert environment["action_space"] == {"space": "discrete", "n": 2, "start": 0}
     box = environment["observation_space"]
-    assert (box["type"], box["shape"], box["dtype"]) == ("box", [4], "float32")
+    assert (box["space"], box["shape"], box["dtype"]) == ("box", [4], "float32")
     assert (box["low"][1], box["high"][3]) == ("-inf", "inf")
 
 
@@ -136,13 +136,13 @@ def test_of_two_equal_networks_the_one_that_an_optimizer_holds_is_the_policy(
     assert described["policy"]["network"][1]["bias"] is None
 
 
-def test_equal_bounds_are_one_number_and_another_space_has_only_its_type() -> None:
+def test_equal_bounds_are_one_number_and_another_space_has_only_its_kind() -> None:
     import gymnasium
     import numpy as np
 
     picture = gymnasium.spaces.Box(0, 255, (2, 2, 3), np.uint8)
-    assert describe_space(picture) == {"type": "box", "shape": [2, 2, 3], "dtype": "uint8", "low": 0, "high": 255}
-    assert describe_space(gymnasium.spaces.MultiBinary(3)) == {"type": "multibinary"}
+    assert describe_space(picture) == {"space": "box", "shape": [2, 2, 3], "dtype": "uint8", "low": 0, "high": 255}
+    assert describe_space(gymnasium.spaces.MultiBinary(3)) == {"space": "multibinary"}
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ DESCRIPTION: dict[str, Any] = {
     "environment": {
         "env_id": "CartPole-v1",
         "observation_space": {
-            "type": "box",
+            "space": "box",
             "shape": [4],
             "dtype": "float32",
             "low": [-4.8, "-inf", -0.4, "-inf"],
             "high": [4.8, "inf", 0.4, "inf"],
         },
-        "action_space": {"type": "discrete", "n": 2, "start": 0},
+        "action_space": {"space": "discrete", "n": 2, "start": 0},
         "wrappers": ["TimeLimit"],
     },
     "policy": {

@@ -58,7 +58,7 @@ def test_an_observation_gets_an_action_and_a_batch_a_list(http: Asking) -> None:
 def test_it_tells_its_name_version_and_spaces_with_infinities_as_text(http: Asking) -> None:
     told = http.get("/policies/x").json()
     assert (told["name"], told["version"], told["global_step"]) == ("x", 1, 128)
-    assert told["environment"]["action_space"] == {"type": "discrete", "n": 2, "start": 0}
+    assert told["environment"]["action_space"] == {"space": "discrete", "n": 2, "start": 0}
     assert told["environment"]["observation_space"]["low"] == [-4.8, "-inf", -0.4, "-inf"]
 
 

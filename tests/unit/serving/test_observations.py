@@ -11,8 +11,8 @@ from arena_ray.model.errors import BadObservation
 from arena_ray.serving.description import Box
 from arena_ray.serving.observations import MOST_IN_A_BATCH, ObservationCheck
 
-CHECK = ObservationCheck(Box(type="box", shape=[4], dtype="float32", low="-inf", high="inf"))
-PIXELS = ObservationCheck(Box(type="box", shape=[2, 2], dtype="uint8", low=0, high=255))
+CHECK = ObservationCheck(Box(space="box", shape=[4], dtype="float32", low="-inf", high="inf"))
+PIXELS = ObservationCheck(Box(space="box", shape=[2, 2], dtype="uint8", low=0, high=255))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_the_description_are_refused(load: Load, tensors
         ("policy.network.1.in_features", 10**12, "in_features"),
         ("policy.network.1.device", "cuda", "device of its policy.json: Extra inputs are not permitted"),
         ("environment.observation_space.dtype", "object", "dtype"),
-        ("environment.action_space", {"type": "box", "shape": [1], "dtype": "float32", "low": 0, "high": 1}, "a box"),
+        ("environment.action_space", {"space": "box", "shape": [1], "dtype": "float32", "low": 0, "high": 1}, "a box"),
         ("environment", None, "a policy needs an environment"),
     ],
 )
