@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from played_endpoints import PlayedEndpoints
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
@@ -77,6 +78,7 @@ def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[[], O
             drivers=drivers,
             plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
+            endpoints=PlayedEndpoints(),
         )
 
     yield make

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from played_endpoints import PlayedEndpoints
+
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Exploit, Milestone, Run
 from arena_ray.model.settings import Settings
@@ -148,6 +150,7 @@ def open_world(workspace: Workspace, script: str, *, interval: int, **flags: Any
             drivers=Drivers(),
             plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=0, memory_gib=8)],
+            endpoints=PlayedEndpoints(),
         )
         world = World(core, workspace, store, script, interval, flags)
         try:

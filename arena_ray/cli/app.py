@@ -7,7 +7,20 @@ from typing import Any
 
 import click
 
-from arena_ray.cli import about, cluster, doctor, history, lineage, plugins, prove, reading, run, steering, telemetry
+from arena_ray.cli import (
+    about,
+    cluster,
+    doctor,
+    history,
+    lineage,
+    plugins,
+    policies,
+    prove,
+    reading,
+    run,
+    steering,
+    telemetry,
+)
 from arena_ray.cli.output import DEBUG, report_error
 
 EXIT_ERROR = 1
@@ -73,6 +86,11 @@ for _command in (
     telemetry.logs,
     telemetry.metrics,
     reading.checkpoints,
+    policies.deploy,
+    policies.undeploy,
+    policies.policies,
+    policies.act,
+    policies.evaluate,
     steering.stop,
     steering.pause,
     steering.resume,

@@ -97,6 +97,7 @@ def run_plugin(
             total=total_steps(submission) if submission is not None else None,
             again=_command_again(name, file, experiment, assignments),
             is_own_cluster=is_own_cluster,
+            keeps=keep,
         )
         is_well = tune(client, reply, None if detach else watching, as_json=as_json)
     click.get_current_context().exit(0 if is_well or detach else 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,10 +82,17 @@ def is_well(lineage: Lineage) -> bool:
     return has_completed and all(run.state in WELL_ENDED for run in lineage.runs)
 
 
-def print_document(client: ArenaClient, lineage: Lineage) -> None:
-    """Print the experiment with what its plugin did, as JSON."""
+def has_winner(lineage: Lineage) -> bool:
+    """Whether the plugin has completed and one of its runs is the best, which a file may have asked to deploy."""
+    execution = lineage.execution
+    has_completed = execution is not None and execution.state is ExecutionState.COMPLETED
+    return has_completed and Ranking(lineage).winner is not None
+
+
+def print_document(client: ArenaClient, lineage: Lineage, **more: Any) -> None:
+    """Print the experiment with what its plugin did, and *more* keys, as JSON."""
     experiment = client.experiment(lineage.experiment)
-    keys = {"execution": lineage.execution, "runs": lineage.runs, "exploits": lineage.exploits}
+    keys = {"execution": lineage.execution, "runs": lineage.runs, "exploits": lineage.exploits, **more}
     print_json(merged(experiment, **keys))
 
 

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any, Dict
 
-from . import capture, checkpoint
+from . import capture, checkpoint, policy
 from .live import torch_if_used
 from .variables import class_name
 
@@ -21,8 +21,8 @@ def write(path: Path, state: capture.State, meta: Dict[str, Any], *, script: Pat
     meta.update(python=platform.python_version(), torch=str(torch.__version__) if torch is not None else None)
     meta["schema_version"] = checkpoint.SCHEMA_VERSION
     modules = {key: class_name(state.live_map.by_key[key].value) for key in state.weights}
-    note: Dict[str, Any] = {"schema_version": checkpoint.SCHEMA_VERSION, "script": script.name}
-    note.update(modules=modules, global_step=meta["step"], boundary=meta["boundary"])
+    note: Dict[str, Any] = {"schema_version": policy.SCHEMA_VERSION, "script": script.name}
+    note.update(modules=modules, global_step=meta["step"], boundary=meta["boundary"], **policy.describe(state))
     writer = checkpoint.Writer(path)
     try:
         writer.add(checkpoint.POLICY, lambda file: capture.write_weights(file, state))

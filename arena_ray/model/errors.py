@@ -19,6 +19,9 @@
     ├── PluginMistake (RuntimeError)         a plugin asked its api for something that cannot be
     ├── AllRunsFailed (RuntimeError)         a study has no result: none of its runs came to a good end
     ├── CheckpointCorrupt (ValueError)       a checkpoint's files do not match their digests
+    ├── PolicyUnusable (ValueError)          a checkpoint holds no policy that can act here
+    ├── BadObservation (ValueError)          an observation is not of the policy's shape or type, or not finite
+    ├── EndpointUnavailable (ConnectionError) a policy's endpoint could not be started, or does not answer
     └── ClusterUnavailable (ConnectionError) no gateway answers, or the cluster could not be started
 
 Each message says what was asked, what stood in the way and what to do next.
@@ -174,6 +177,28 @@ class CheckpointCorrupt(ArenaError, ValueError):
     def __init__(self, path: str, *, reason: str) -> None:
         super().__init__(f"checkpoint {path} is not usable: {reason}")
         self.path = path
+
+
+class PolicyUnusable(ArenaError, ValueError):
+    """What lies there is no policy that can be read without running anything, or it does not act."""
+
+    def __init__(self, place: str, *, reason: str) -> None:
+        super().__init__(f"the policy in {place} cannot be used: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class BadObservation(ArenaError, ValueError):
+    """The policy cannot be given this observation."""
+
+    def __init__(self, *, expected: str, got: str) -> None:
+        super().__init__(f"the policy takes {expected}; got {got}")
+        self.expected = expected
+        self.got = got
+
+
+class EndpointUnavailable(ArenaError, ConnectionError):
+    """Ray Serve did not bring a policy up, or nothing answers at its address."""
 
 
 class ClusterUnavailable(ArenaError, ConnectionError):

@@ -132,6 +132,11 @@ class Workspace:
         return self.training / "bundles"
 
     @property
+    def policies(self) -> Path:
+        """Deployed policies: a directory each, in it one for each version."""
+        return self.training / "policies"
+
+    @property
     def reserve(self) -> Path:
         """Space set aside for the day when the disk is full."""
         return self.training / "reserve"
@@ -155,6 +160,10 @@ class Workspace:
     def settings(self) -> Path:
         """The workspace's settings file."""
         return self.home / "arena.toml"
+
+    def policy(self, name: str, version: int) -> CheckpointFiles:
+        """Return the files of one version of a deployed policy: weights and description, nothing else."""
+        return CheckpointFiles(self.policies / safe_name(name) / str(version))
 
     def run(self, run_name: str) -> RunFiles:
         """Return the files of the run of this name."""

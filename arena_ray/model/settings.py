@@ -27,6 +27,11 @@ class Settings(Strict):
     registry_url: str = Field(default="", description="PostgreSQL registry, postgresql://…; empty keeps it in SQLite.")
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(default=0, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
+    serve_host: str = Field(
+        default="127.0.0.1",
+        description="Address deployed policies listen on; beyond loopback they ask for the gateway's token.",
+    )
+    serve_port: int = Field(default=0, ge=0, le=65535, description="Port of deployed policies; 0 takes a free one.")
     max_lost_attempts: int = Field(
         default=5, ge=1, description="Attempts lost in a row without progress before a run fails."
     )

@@ -54,6 +54,15 @@ class PluginCall(Strict):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+class Deployment(Strict):
+    """The policy as which a checkpoint is to answer once the training has completed."""
+
+    name: Name
+    select: Literal["best", "latest"] = Field(
+        default="best", description="The checkpoint with the highest episodic_return, or the newest."
+    )
+
+
 class ExperimentSpec(Strict):
     """One experiment file, checked. ``hyperparameters`` are tuned and ``flags`` are not; the script gets both."""
 
@@ -68,12 +77,28 @@ class ExperimentSpec(Strict):
     resources: Resources = Resources()
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     plugin: PluginCall | None = None
+    deploy: Deployment | None = None
     project: Name | None = None
 
     def digest(self) -> str:
-        """Return the sha256 of what makes a revision: everything here but seed, name, project and plugin."""
-        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project", "plugin"})
+        """Return the sha256 of what makes a revision: everything here but seed, name, project, plugin and deploy."""
+        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project", "plugin", "deploy"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_name(name: str) -> None:
+    """Check *name* as that of a policy.
+
+    Raises:
+        SpecError: It has other characters than a file name and a URL can take.
+    """
+    try:
+        Deployment(name=name)
+    except ValidationError as exc:
+        raise SpecError(
+            f"{name!r} is no name for a policy: letters, digits and . _ - are allowed, 80 at most, the first one a "
+            "letter or digit"
+        ) from exc
 
 
 def _message(error: dict[str, Any], keys: set[str]) -> str:

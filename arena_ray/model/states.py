@@ -111,6 +111,14 @@ ALLOWED_MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.STOPPED: frozenset(),
 }
 
+POLICY_MOVES: dict[PolicyState, frozenset[PolicyState]] = {
+    PolicyState.LOADING: frozenset({PolicyState.SERVING, PolicyState.FAILED, PolicyState.WITHDRAWN}),
+    PolicyState.SERVING: frozenset({PolicyState.REPLACED, PolicyState.WITHDRAWN, PolicyState.FAILED}),
+    PolicyState.REPLACED: frozenset(),
+    PolicyState.WITHDRAWN: frozenset(),
+    PolicyState.FAILED: frozenset(),
+}
+
 FINAL_STATES = frozenset(state for state, moves in ALLOWED_MOVES.items() if not moves)
 ACTIVE_STATES = frozenset({RunState.QUEUED, RunState.STARTING, RunState.RUNNING})
 """A driver has work to do for runs in these states."""
@@ -119,3 +127,8 @@ ACTIVE_STATES = frozenset({RunState.QUEUED, RunState.STARTING, RunState.RUNNING}
 def sources_of(target: RunState) -> frozenset[RunState]:
     """Return the states from which *target* may be reached in one move."""
     return frozenset(state for state, moves in ALLOWED_MOVES.items() if target in moves)
+
+
+def policy_sources_of(target: PolicyState) -> frozenset[PolicyState]:
+    """Return the states from which a version of a policy may become *target* in one move."""
+    return frozenset(state for state, moves in POLICY_MOVES.items() if target in moves)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
@@ -19,8 +19,9 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from arena_ray.model.errors import NotFound
 from arena_ray.model.events import LogPage as ArchivedPage
 from arena_ray.model.events import MetricPoint
-from arena_ray.model.records import Execution, Experiment, Measure, Record, Run
+from arena_ray.model.records import Execution, Experiment, Measure, PolicyVersion, Record, Run
 from arena_ray.model.spec import PluginCall
+from arena_ray.model.states import PolicyState
 
 BASE_PATH = "/api/v1"
 REQUEST_ID_HEADER = "Arena-Request-Id"
@@ -125,6 +126,30 @@ class LogPage(Record):
 
     lines: list[LogLine]
     next_after: int
+
+
+class DeployRequest(Record):
+    """Body of ``POST /policies``: the run or checkpoint that is to answer under *name*."""
+
+    source: str
+    name: str
+    select: Literal["best", "latest"] = "best"
+
+
+class Policy(Record):
+    """A deployed name with its versions, newest first; *url* is null where it does not answer at the moment."""
+
+    name: str
+    url: str | None
+    version: int | None
+    """The one that answers, or would if a cluster were up."""
+    versions: list[PolicyVersion]
+
+    @classmethod
+    def of(cls, versions: list[PolicyVersion], *, url: str | None = None) -> Self:
+        """Return the policy whose *versions*, newest first and at least one, these are."""
+        serving = next((one.version for one in versions if one.state is PolicyState.SERVING), None)
+        return cls(name=versions[0].name, url=url if serving is not None else None, version=serving, versions=versions)
 
 
 class ErrorBody(Record):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -17,12 +17,23 @@ from pydantic import TypeAdapter, ValidationError
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Note, Revision, Run
+from arena_ray.model.records import (
+    Attempt,
+    Checkpoint,
+    Execution,
+    Experiment,
+    Lineage,
+    Note,
+    PolicyVersion,
+    Revision,
+    Run,
+)
 from arena_ray.model.spec import PluginCall
 from arena_ray.orchestrator.api import (
     BASE_PATH,
     REQUEST_ID_HEADER,
     Cluster,
+    DeployRequest,
     ErrorReply,
     ExperimentReply,
     GatewayAddress,
@@ -32,6 +43,7 @@ from arena_ray.orchestrator.api import (
     MetricSeries,
     MoveReply,
     PluginRequest,
+    Policy,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -194,6 +206,23 @@ class ArenaClient:
     def checkpoints(self, key: str) -> list[Checkpoint]:
         """Return the checkpoints of a run, the one furthest in training first."""
         return self._ask("GET", _path("runs", key, "checkpoints"), list[Checkpoint])
+
+    def policies(self) -> list[Policy]:
+        """Return the policies that were ever deployed, newest first."""
+        return self._ask("GET", "/policies", list[Policy])
+
+    def policy(self, name: str) -> Policy:
+        """Return one policy, with its versions and where it answers."""
+        return self._ask("GET", _path("policies", name), Policy)
+
+    def deploy(self, source: str, name: str, *, select: Literal["best", "latest"] = "best") -> PolicyVersion:
+        """Have *source*, a checkpoint or the chosen one of a run, answer as *name*; returns before it does."""
+        body = DeployRequest(source=source, name=name, select=select)
+        return self._ask("POST", "/policies", PolicyVersion, body=body, request_id=secrets.token_hex(16))
+
+    def undeploy(self, name: str) -> Policy:
+        """Take the policy back."""
+        return self._ask("DELETE", _path("policies", name), Policy)
 
     def metrics(self, key: str, tag: str | None = None, last: int | None = None) -> list[MetricSeries]:
         """Return the scalars of a run, one series a tag."""

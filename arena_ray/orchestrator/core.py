@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt, StaleDriver
 from arena_ray.model.events import Batch, MetricPoint
@@ -25,6 +26,7 @@ from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.plugin_orders import PluginOrders
+from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
@@ -33,6 +35,7 @@ from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
+from arena_ray.serving.endpoints import Endpoints
 from arena_ray.telemetry.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ class Orchestrator:
         runners: Mapping[str, Runner],
         drivers: Drivers,
         capacity: Callable[[], Sequence[NodeCapacity]],
+        endpoints: Endpoints,
         plugins: Plugins,
     ) -> None:
         self._workspace = workspace
@@ -99,6 +103,9 @@ class Orchestrator:
             runners=runners,
             locks=self._locks,
             require_driver=self._require_driver,
+        )
+        self.policies = Policies(
+            workspace, store=store, endpoints=endpoints, token=partial(endpoint_token, workspace, settings)
         )
         self.plugins = PluginOrders(
             workspace,
@@ -328,6 +335,12 @@ class Orchestrator:
                 is_free = run.intent is Intent.NONE
                 state, reason = (RunState.QUEUED, "its cluster was taken down") if is_free else _wished(run)
                 self._store.move_run(run.run_id, state, reason=reason)
+
+    def look_after_policies(self, *, timeout_s: float) -> None:
+        """See to it that what is deployed answers, once there is something to do, and at the latest in *timeout_s*."""
+        self.policies.wait_until_due(timeout_s)
+        if not self._is_retired:
+            self.policies.look_after()
 
     def ensure_drivers(self) -> None:
         """See to it that every experiment with something to do has a living driver."""

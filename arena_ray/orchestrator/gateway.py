@@ -17,11 +17,22 @@ import arena_ray
 from arena_ray.model import errors
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
-from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Lineage, Note, Revision, Run
+from arena_ray.model.records import (
+    Attempt,
+    Checkpoint,
+    Execution,
+    Experiment,
+    Lineage,
+    Note,
+    PolicyVersion,
+    Revision,
+    Run,
+)
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
     BASE_PATH,
     Cluster,
+    DeployRequest,
     ErrorBody,
     ErrorReply,
     ExperimentReply,
@@ -30,6 +41,7 @@ from arena_ray.orchestrator.api import (
     MetricSeries,
     MoveReply,
     PluginRequest,
+    Policy,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -48,6 +60,9 @@ _STATUS: list[tuple[type[Exception], int]] = [
     (errors.StaleAttempt, 409),
     (errors.InfeasibleResources, 409),
     (errors.CudaRequired, 409),
+    (errors.CheckpointCorrupt, 409),
+    (errors.PolicyUnusable, 409),
+    (errors.BadObservation, 422),
 ]
 
 Call = Callable[..., Any]
@@ -104,6 +119,7 @@ def create_app(
     _add_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
     _add_experiment_routes(routes, call)
+    _add_policy_routes(routes, call)
     _add_telemetry_routes(routes, call, reader)
     app.include_router(routes)
     return app
@@ -242,6 +258,31 @@ def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
 def _experiment_reply(answer: tuple[Experiment, Execution | None, list[Run]]) -> ExperimentReply:
     experiment, execution, runs = answer
     return ExperimentReply(experiment=experiment, execution=execution, runs=runs)
+
+
+def _add_policy_routes(routes: APIRouter, call: Call) -> None:
+    @routes.get("/policies")
+    def policies() -> list[Policy]:
+        """Return the policies that were ever deployed, newest first, each with its versions."""
+        return list(call("policies.all"))
+
+    @routes.get("/policies/{name}")
+    def policy(name: str) -> Policy:
+        """Return one policy with its versions, and where it answers."""
+        found: Policy = call("policies.policy", name)
+        return found
+
+    @routes.post("/policies", operation_id="deploy")
+    def deploy(body: DeployRequest) -> PolicyVersion:
+        """Record the next version of a policy, which is then loaded, probed and put behind its name."""
+        version: PolicyVersion = call("policies.deploy", body.source, body.name, select=body.select)
+        return version
+
+    @routes.delete("/policies/{name}", operation_id="undeploy")
+    def undeploy(name: str) -> Policy:
+        """Take a policy back: it answers no more."""
+        withdrawn: Policy = call("policies.undeploy", name)
+        return withdrawn
 
 
 def _add_telemetry_routes(routes: APIRouter, call: Call, reader: RegistryReader) -> None:

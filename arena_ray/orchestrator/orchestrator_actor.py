@@ -31,6 +31,7 @@ class OrchestratorActor:
         from arena_ray.plugin.drop_in import plugin_directories
         from arena_ray.registry.store import Store
         from arena_ray.runner.discovery import load_runners
+        from arena_ray.serving.serve_endpoints import ServeEndpoints
         from arena_ray.telemetry.hub import Hub
 
         workspace = Workspace(Path(home))
@@ -47,8 +48,10 @@ class OrchestratorActor:
             drivers=RayDrivers(workspace, directories=directories),
             capacity=cluster.capacity,
             plugins=Catalog(directories),
+            endpoints=ServeEndpoints(settings),
         )
-        threading.Thread(target=self._keep, name="keeper", daemon=True).start()
+        for task in (self._keep, self._keep_policies):
+            threading.Thread(target=task, name=task.__name__, daemon=True).start()
 
     def _keep(self) -> None:
         while True:
@@ -57,6 +60,15 @@ class OrchestratorActor:
             except Exception:
                 log.exception("drivers could not be looked after")
             time.sleep(KEEP_INTERVAL_S)
+
+    def _keep_policies(self) -> None:
+        # A thread of its own: Serve takes seconds to start, and drivers are not to wait for it.
+        while True:
+            try:
+                self._core.look_after_policies(timeout_s=KEEP_INTERVAL_S)
+            except Exception:
+                log.exception("policies could not be looked after")
+                time.sleep(KEEP_INTERVAL_S)
 
     def home(self) -> str:
         """Return the workspace that this orchestrator keeps."""

@@ -174,7 +174,7 @@ def run_attached(workspace: Workspace, settings: Settings, *, is_leaving: bool) 
     from arena_ray.orchestrator.services import ensure_services, remove_services
 
     if is_leaving:
-        remove_services()
+        remove_services(has_policies=True)
         return
     say("progress", "starting the orchestrator and the gateway there, if need be")
     home = lasting_home(workspace.home, otherwise=Path("~/arena").expanduser())

@@ -19,6 +19,7 @@ from arena_ray.orchestrator.api import (
     LogLine,
     LogPage,
     MetricSeries,
+    Policy,
     get_gateway,
     log_page,
     series_by_tag,
@@ -84,6 +85,14 @@ class Reader(Protocol):
 
     def checkpoints(self, key: str) -> list[Checkpoint]:
         """Return the checkpoints of a run, the one furthest in training first."""
+        ...
+
+    def policies(self) -> list[Policy]:
+        """Return the policies that were ever deployed, newest first."""
+        ...
+
+    def policy(self, name: str) -> Policy:
+        """Return one policy, with its versions and where it answers."""
         ...
 
     def metrics(self, key: str, tag: str | None = None, last: int | None = None) -> list[MetricSeries]:
@@ -209,6 +218,19 @@ class RegistryReader:
         """Return the checkpoints of a run, the one furthest in training first."""
         run = self.run(key)
         return self._store.list_checkpoints(run.run_id) if self._store else []
+
+    def policies(self) -> list[Policy]:
+        """Return the policies that were ever deployed, newest first; none of them answers while no cluster is up."""
+        versions = self._store.list_policy_versions() if self._store else []
+        names = dict.fromkeys(one.name for one in versions)
+        return [Policy.of([one for one in versions if one.name == name]) for name in names]
+
+    def policy(self, name: str) -> Policy:
+        """Return one policy with its versions."""
+        known = {one.name: one for one in self.policies()}
+        if name not in known:
+            raise NotFound("policy", name, known=known)
+        return known[name]
 
     def metrics(self, key: str, tag: str | None = None, last: int | None = None) -> list[MetricSeries]:
         """Return the scalars of a run, one series a tag."""

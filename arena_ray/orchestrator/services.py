@@ -26,13 +26,18 @@ def ensure_services(*, home: str, settings: Settings) -> GatewayAddress:
     return address
 
 
-def remove_services() -> bool:
-    """End orchestrator, gateway and drivers of this cluster; return whether there were any. Runs stay resumable."""
+def remove_services(*, has_policies: bool = False) -> bool:
+    """End orchestrator, gateway and drivers of this cluster; return whether there were any. Runs stay resumable.
+
+    With *has_policies* the endpoints of policies too, which a cluster that goes on would keep answering.
+    """
     ours = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
     orchestrator = RayPort.find() if ORCHESTRATOR_NAME in ours else None
     with suppress(ray.exceptions.RayError):
         if orchestrator:
             orchestrator.call("retire")  # else it would start the drivers again
+            if has_policies:
+                orchestrator.call("policies.take_down")
     for name in set(ours) - {ORCHESTRATOR_NAME, GATEWAY_NAME}:
         _kill(name)
     with suppress(ray.exceptions.RayError):

@@ -64,6 +64,11 @@ class CheckpointStore(Door):
         with self._database.read() as connection:
             return queries.find_checkpoint(connection, checkpoint_id)
 
+    def find_checkpoint_at(self, uri: str) -> Checkpoint | None:
+        """Return the checkpoint whose files lie at *uri*, unless it has been removed."""
+        with self._database.read() as connection:
+            return queries.find_checkpoint_at(connection, uri)
+
     def remove_checkpoint(self, checkpoint_id: str, *, reason: str) -> None:
         """Take the checkpoint out of all lists. Its row stays, with the reason; its files are the caller's.
 

@@ -203,6 +203,13 @@ def find_checkpoint(connection: sa.Connection, checkpoint_id: str) -> Checkpoint
     return None if row is None else Checkpoint(**row)
 
 
+def find_checkpoint_at(connection: sa.Connection, uri: str) -> Checkpoint | None:
+    """Return the newest checkpoint whose files lie at *uri*, unless it has been removed."""
+    query = _CHECKPOINTS.where(checkpoints.c.uri == uri).order_by(checkpoints.c.serial.desc())
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Checkpoint(**row)
+
+
 def find_execution(connection: sa.Connection, execution_id: str) -> Execution | None:
     """Return the plugin execution of this id."""
     row = connection.execute(_EXECUTIONS.where(executions.c.execution_id == execution_id)).mappings().first()

@@ -11,11 +11,12 @@ from arena_ray.registry import exploits, moves, queries
 from arena_ray.registry.checkpoint_store import CheckpointStore
 from arena_ray.registry.execution_store import ExecutionStore
 from arena_ray.registry.plugin_store import PluginStore
+from arena_ray.registry.policy_store import PolicyStore
 from arena_ray.registry.submission import Seat, Submission, add_submission
 
 
-class Store(ExecutionStore, PluginStore, CheckpointStore):
-    """Experiments, revisions, runs, attempts, checkpoints, plugin executions and notes in one database.
+class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
+    """Experiments, revisions, runs, attempts, checkpoints, plugin executions, notes and policies in one database.
 
     Any number of threads and processes may use the same database; what a method changes it changes in one
     transaction, kept on disk when the method returns. Every method raises :class:`RegistryError` where the

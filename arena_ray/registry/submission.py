@@ -93,6 +93,7 @@ def add_submission(
     seed = submission.spec.seed
     alone = seat is None and not force_new
     if alone and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
+        connection.execute(runs.update().where(runs.c.run_id == run_id).values(deploy=_deploy(submission)))
         return run_id, False
     run_id = new_id()
     row = {"run_id": run_id, "experiment_id": experiment_id, "revision_id": revision_id, "created_at": now}
@@ -117,9 +118,15 @@ def _add_run(connection: sa.Connection, submission: Submission, row: dict[str, A
             global_step=0,
             hyperparameters=dict(submission.spec.hyperparameters),
             generation=0,
+            deploy=_deploy(submission),
             **row,
         )
     )
+
+
+def _deploy(submission: Submission) -> dict[str, Any] | None:
+    """Return what the run is to be deployed as once it has completed: what was asked last counts."""
+    return submission.spec.deploy.model_dump(mode="json") if submission.spec.deploy else None
 
 
 def ensure_experiment(

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from arena_ray.model.records import Checkpoint, Exploit, Milestone, Run
 from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, PluginCall, Resources
-from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
+from arena_ray.model.states import (
+    AttemptOutcome,
+    ExecutionState,
+    ExploitCause,
+    ExploitOutcome,
+    Intent,
+    PolicyState,
+    RunState,
+)
 from arena_ray.registry.schema import SCHEMAS
 from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
@@ -214,6 +222,22 @@ def fill_plugin(store: Store) -> None:
     store.add_note(execution.experiment_id, "no return", run_id=run.run_id)
 
 
+def fill_policies(store: Store) -> None:
+    """Write a policy with two versions, the newer one of which answers, and one that failed."""
+    run = store.list_runs(experiment="first")[0]
+    older, newer = store.list_checkpoints(run.run_id)[::-1]
+    for checkpoint in (older, newer):
+        keys = {
+            "run_id": run.run_id,
+            "checkpoint_id": checkpoint.checkpoint_id,
+            "digest": f"{checkpoint.boundary:064x}",
+        }
+        version = store.add_policy_version("cartpole", **keys)
+        store.move_policy_version("cartpole", version.version, PolicyState.SERVING)
+    failed = store.add_policy_version("broken", run_id=run.run_id, checkpoint_id=older.checkpoint_id, digest="")
+    store.move_policy_version("broken", failed.version, PolicyState.FAILED, reason="it does not act")
+
+
 def main() -> None:
     """Write the file, packed into small pages."""
     target = Path(__file__).with_name(f"registry_{SCHEMAS[-1]}.sqlite3")
@@ -223,6 +247,7 @@ def main() -> None:
             fill(store)
             fill_population(store)
             fill_plugin(store)
+            fill_policies(store)
         with closing(sqlite3.connect(path)) as connection:
             for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 1024", "VACUUM"):
                 connection.execute(statement)

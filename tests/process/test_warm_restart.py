@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from played_endpoints import PlayedEndpoints
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint, Exploit, Milestone, Run
@@ -132,6 +133,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             drivers=Drivers(),
             plugins=PLUGINS,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
+            endpoints=PlayedEndpoints(),
         )
         world = World(workspace, store, core)
         yield world

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,9 +54,15 @@ class PlayedOrchestrator:
         self.outcome = RunState.COMPLETED
         self.execution_outcome = ExecutionState.COMPLETED
         self.requests: list[str] = []
+        self.policies: Any = None
+        """What keeps policies, where a test has some."""
+        self.before_completion: Callable[[str], None] = lambda _: None
+        """Told of each run that is about to complete."""
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self.requests.append(method)
+        if method.startswith("policies."):
+            return attrgetter(method)(self)(*args, **kwargs)
         return getattr(self, method.replace(".", "_"))(*args, **kwargs)
 
     def start(self, submission: Submission, *, force_new: bool, request_id: str | None) -> SimpleNamespace:
@@ -162,6 +169,8 @@ class PlayedOrchestrator:
             if self._is_over.wait(0.02) or intent is not Intent.NONE:
                 target = RunState.PAUSED if intent is Intent.PAUSE else RunState.STOPPED
                 break
+        if target is RunState.COMPLETED:
+            self.before_completion(run_id)
         reason = f"played {target.value}"
         self._store.end_attempt(run_id, attempt=attempt, outcome=AttemptOutcome(target), reason=reason)
         self._store.move_run(run_id, target, attempt=attempt, reason=reason)

@@ -20,7 +20,15 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
 from arena_ray.model.errors import RegistryError
-from arena_ray.model.states import AttemptOutcome, ExecutionState, ExploitCause, ExploitOutcome, Intent, RunState
+from arena_ray.model.states import (
+    AttemptOutcome,
+    ExecutionState,
+    ExploitCause,
+    ExploitOutcome,
+    Intent,
+    PolicyState,
+    RunState,
+)
 from arena_ray.registry.schema import MIGRATIONS, SCHEMAS
 from arena_ray.registry.store import Store
 from arena_ray.registry.tables import metadata
@@ -173,6 +181,17 @@ def test_what_plugins_wrote_in_schema_0003_is_read_as_it_was_written(kept: Store
     assert (run.revision_id, run.description) == (made.revision_id, "Testing hyperparameters")
     assert (begun.text, begun.execution_id, begun.run_id) == ("📊 begun", execution.execution_id, None)
     assert (warned.text, warned.execution_id, warned.run_id) == ("no return", None, run.run_id)
+
+
+@pytest.mark.parametrize("kept", ["0003"], indirect=True)
+def test_policies_of_schema_0003_are_read_as_they_were_written(kept: Store) -> None:
+    found = [(each.name, each.version, each.state, each.reason) for each in kept.list_policy_versions()]
+
+    assert sorted(found) == [
+        ("broken", 1, PolicyState.FAILED, "it does not act"),
+        ("cartpole", 1, PolicyState.REPLACED, "version 2 answers"),
+        ("cartpole", 2, PolicyState.SERVING, None),
+    ]
 
 
 @pytest.mark.parametrize("kept", SCHEMAS, indirect=True)

@@ -1,0 +1,65 @@
+"""Which run of a plugin execution is the best: one rule for whoever asks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from arena_ray.model.records import Execution, Lineage, Run
+from arena_ray.model.states import RunState
+
+EPISODIC_RETURN = "episodic_return"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The runs of a plugin execution, compared by the execution's metric."""
+
+    lineage: Lineage
+
+    @property
+    def execution(self) -> Execution:
+        """The plugin execution; only lineages that have one are ranked."""
+        if self.lineage.execution is None:
+            raise LookupError(f"experiment {self.lineage.experiment} has no plugin execution")
+        return self.lineage.execution
+
+    @property
+    def metric(self) -> str:
+        """What the runs are compared by: ``episodic_return``, or a tag that the script logs."""
+        return str(self.execution.settings.get("metric", EPISODIC_RETURN))
+
+    @cached_property
+    def _scores(self) -> dict[str, float]:
+        if self.metric == EPISODIC_RETURN:
+            return {run.run_id: run.episodic_return for run in self.lineage.runs}
+        return {each.run_id: each.score for each in self.lineage.milestones}  # the newest is the last
+
+    def score(self, run: Run) -> float:
+        """Return what *run* has reached: its mean return, or its score at its newest milestone. NaN for nothing."""
+        return self._scores.get(run.run_id, math.nan)
+
+    @cached_property
+    def ranked(self) -> tuple[Run, ...]:
+        """The runs, best first: those that have completed, then the others; without a score last."""
+        sign = 1 if self.execution.settings.get("mode", "max") == "min" else -1
+
+        def place(run: Run) -> tuple[bool, bool, float, int]:
+            score = self.score(run)
+            is_measured = math.isfinite(score)
+            return run.state is not RunState.COMPLETED, not is_measured, sign * score if is_measured else 0.0, _at(run)
+
+        return tuple(sorted(self.lineage.runs, key=place))
+
+    @property
+    def winner(self) -> Run | None:
+        """The best of the runs that have completed; None where none of them has a score."""
+        first = next(iter(self.ranked), None)
+        if first is None or first.state is not RunState.COMPLETED or not math.isfinite(self.score(first)):
+            return None
+        return first
+
+
+def _at(run: Run) -> int:
+    return -1 if run.member is None else run.member

@@ -1,0 +1,281 @@
+"""Deployed policies as the orchestrator keeps them: recorded first, then brought up, and again after a restart."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from arena_ray.model.errors import (
+    ArenaError,
+    CheckpointCorrupt,
+    EndpointUnavailable,
+    IllegalTransition,
+    NotFound,
+    PolicyUnusable,
+)
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Checkpoint, Lineage, PolicyVersion
+from arena_ray.model.settings import Settings
+from arena_ray.model.spec import check_name
+from arena_ray.model.standing import Standing
+from arena_ray.model.states import PolicyState
+from arena_ray.orchestrator.api import Policy, get_gateway
+from arena_ray.registry.policies import Wish
+from arena_ray.registry.store import Store
+from arena_ray.serving.description import parse_description
+from arena_ray.serving.endpoints import Endpoints, is_open
+from arena_ray.serving.policy_files import PolicyFiles, read_checkpoint
+from arena_ray.serving.selection import select_checkpoint
+from arena_ray.serving.target import Target
+
+REMOVAL_PATIENCE_S = 5.0
+BRING_UP_ATTEMPTS = 3
+OPEN_STATES = (PolicyState.LOADING, PolicyState.SERVING)
+
+log = logging.getLogger(__name__)
+
+
+class Policies:
+    """Deploys policies and takes them back. Thread-safe; :meth:`look_after` is called by one thread only.
+
+    Args:
+        workspace: Where the files of policies are kept.
+        store: The registry.
+        endpoints: Where policies answer.
+        token: Gives the token that endpoints are to ask for, or None where they are to ask for none.
+        removal_patience_s: Seconds that :meth:`undeploy` waits for the endpoint to be gone.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        store: Store,
+        endpoints: Endpoints,
+        token: Callable[[], str | None],
+        removal_patience_s: float = REMOVAL_PATIENCE_S,
+    ) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._endpoints = endpoints
+        self._token = token
+        self._removal_patience_s = removal_patience_s
+        self._lock = threading.Lock()
+        self._is_due = threading.Event()
+        self._up: dict[str, int] = {}
+        self._has_looked = False
+        self._failures: dict[tuple[str, int], int] = {}
+        self._hopeless: set[Wish] = set()
+
+    def deploy(self, key: str, name: str, *, select: str = "best") -> PolicyVersion:
+        """Record the next version of a policy and return it: ``loading``, or ``serving`` where it answers already.
+
+        Args:
+            key: A run, by id, name or unique prefix; or a checkpoint, by id or directory.
+            name: The policy's name.
+            select: Which checkpoint of a run: ``best`` or ``latest``.
+
+        Raises:
+            NotFound: There is no such run or checkpoint, or the run has none.
+            CheckpointCorrupt: Its files are not those that were recorded.
+            PolicyUnusable: It holds no policy.
+        """
+        check_name(name)
+        checkpoint = self._find(key, select)
+        with self._lock:
+            version = self._record(checkpoint, name)
+        self._is_due.set()
+        return version
+
+    def undeploy(self, name: str) -> Policy:
+        """Withdraw what answers under *name*, or is to.
+
+        Raises:
+            NotFound: Nothing is.
+        """
+        with self._lock:
+            current = self._store.list_policy_versions(name=name, states=OPEN_STATES)
+            if not current:
+                known = {one.name for one in self._store.list_policy_versions(states=[PolicyState.SERVING])}
+                raise NotFound("deployed policy", name, known=known)
+            for version in current:
+                with suppress(IllegalTransition):  # it has failed meanwhile
+                    self._store.move_policy_version(
+                        name, version.version, PolicyState.WITHDRAWN, reason="undeployed by the user"
+                    )
+        self._is_due.set()
+        deadline = time.monotonic() + self._removal_patience_s
+        while name in self._up and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.policy(name)
+
+    def all(self) -> list[Policy]:
+        """Return all policies that were ever deployed, the newest first."""
+        versions = self._store.list_policy_versions()
+        return [self._policy(name, versions) for name in dict.fromkeys(one.name for one in versions)]
+
+    def policy(self, name: str) -> Policy:
+        """Return one policy with its versions.
+
+        Raises:
+            NotFound: There never was one of this name.
+        """
+        versions = self._store.list_policy_versions()
+        if all(one.name != name for one in versions):
+            raise NotFound("policy", name, known={one.name for one in versions})
+        return self._policy(name, versions)
+
+    def _policy(self, name: str, versions: list[PolicyVersion]) -> Policy:
+        of_name = [one for one in versions if one.name == name]
+        return Policy.of(of_name, url=self._endpoints.url(name) if name in self._up else None)
+
+    def wait_until_due(self, timeout_s: float) -> None:
+        """Wait for a call that gives :meth:`look_after` something to do, but no longer than *timeout_s*."""
+        self._is_due.wait(timeout_s)
+        self._is_due.clear()
+
+    def look_after(self) -> None:
+        """Do what is due: deploy what files asked for, bring up what is not up, take away what was withdrawn."""
+        if not self._has_looked:  # what answers since before a restart is told once more, or taken away
+            self._up.update(dict.fromkeys(self._endpoints.names(), 0))
+            self._has_looked = True
+        for wish in self._store.list_deploy_wishes():
+            self._fulfil(wish)
+        with self._lock:  # whose holder may have recorded a version whose files it is still writing
+            current = self._store.list_policy_versions(states=OPEN_STATES)
+        for name in set(self._up) - {one.name for one in current}:
+            self._endpoints.remove(name)
+            del self._up[name]
+        for name in sorted({one.name for one in current}):
+            newest = max((one for one in current if one.name == name), key=lambda one: one.version)
+            if self._up.get(name) != newest.version:
+                self._bring_up(newest)
+
+    def take_down(self) -> None:
+        """Let no policy answer any more; what served is brought up again by the next cluster."""
+        for name in self._endpoints.names():
+            self._endpoints.remove(name)
+
+    def _find(self, key: str, select: str) -> Checkpoint:
+        checkpoint = self._store.get_checkpoint(key) or self._store.find_checkpoint_at(str(Path(key).absolute()))
+        if checkpoint is not None:
+            return checkpoint
+        run = self._store.require_run(key)
+        return select_checkpoint(self._store.list_checkpoints(run.run_id), select=select, run=run.name)
+
+    def _record(self, checkpoint: Checkpoint, name: str) -> PolicyVersion:
+        try:
+            files = read_checkpoint(checkpoint)
+            parse_description(files.description, place=checkpoint.uri)
+        except (CheckpointCorrupt, PolicyUnusable) as exc:
+            failed = self._add(checkpoint, name, digest="")
+            self._store.move_policy_version(name, failed.version, PolicyState.FAILED, reason=str(exc))
+            raise
+        newest = next(iter(self._store.list_policy_versions(name=name, states=OPEN_STATES)), None)
+        if newest is not None and (newest.checkpoint_id, newest.digest) == (checkpoint.checkpoint_id, files.digest()):
+            return newest  # the same request once more
+        return self._add_with_files(checkpoint, name, files)
+
+    def _add(self, checkpoint: Checkpoint, name: str, *, digest: str) -> PolicyVersion:
+        return self._store.add_policy_version(
+            name, run_id=checkpoint.run_id, checkpoint_id=checkpoint.checkpoint_id, digest=digest
+        )
+
+    def _add_with_files(self, checkpoint: Checkpoint, name: str, files: PolicyFiles) -> PolicyVersion:
+        version = self._add(checkpoint, name, digest=files.digest())
+        try:
+            files.write(self._workspace.policy(name, version.version).root)
+        except OSError as exc:
+            reason = f"its files could not be copied: {exc}"
+            self._store.move_policy_version(name, version.version, PolicyState.FAILED, reason=reason)
+            raise PolicyUnusable(checkpoint.uri, reason=reason) from exc
+        return version
+
+    def _fulfil(self, wish: Wish) -> None:
+        """Deploy what a file asked for; a refusal is recorded as a version that has failed, and not tried again."""
+        if wish in self._hopeless:
+            return
+        try:
+            run_id = wish.run_id or self._best_of(wish)
+            self.deploy(run_id, wish.name, select=wish.select)
+        except ArenaError as exc:
+            self._hopeless.add(wish)
+            log.warning("policy %s was not deployed: %s", wish.name, exc)
+
+    def _best_of(self, wish: Wish) -> str:
+        execution = self._store.get_execution(wish.execution_id or "")
+        if execution is None:
+            raise NotFound("execution", str(wish.execution_id))
+        winner = Standing(
+            Lineage(
+                experiment=execution.experiment,
+                execution=execution,
+                runs=self._store.list_runs(execution_id=execution.execution_id),
+                milestones=self._store.list_milestones(execution.execution_id),
+                exploits=[],
+            )
+        ).winner
+        if winner is None:
+            raise NotFound("run that has completed with a score", f"in experiment {execution.experiment}")
+        return winner.run_id
+
+    def _bring_up(self, version: PolicyVersion) -> None:
+        place = (version.name, version.version)
+        try:
+            target = self._target(version)
+            if version.state is PolicyState.LOADING:
+                self._endpoints.probe(target)
+            self._endpoints.serve(target)
+        except PolicyUnusable as exc:
+            self._give_up(version, str(exc))
+        except EndpointUnavailable as exc:
+            self._failures[place] = self._failures.get(place, 0) + 1
+            log.warning("%s", exc)
+            if version.state is PolicyState.LOADING and self._failures[place] >= BRING_UP_ATTEMPTS:
+                self._give_up(version, str(exc))
+        else:
+            self._up[version.name] = version.version
+            if version.state is PolicyState.LOADING:
+                with suppress(IllegalTransition):  # withdrawn meanwhile: the next look takes it away
+                    self._store.move_policy_version(version.name, version.version, PolicyState.SERVING)
+
+    def _give_up(self, version: PolicyVersion, reason: str) -> None:
+        """Record that a version has failed, and see to it that the one before it goes on answering."""
+        name = version.name
+        with suppress(IllegalTransition):
+            self._store.move_policy_version(name, version.version, PolicyState.FAILED, reason=reason)
+        if not self._store.list_policy_versions(name=name, states=[PolicyState.SERVING]):
+            self._endpoints.remove(name)
+            self._up.pop(name, None)
+        elif (name, version.version) in self._failures:
+            self._up[name] = 0  # its endpoint was told of the failed one: it is told of the former one again
+            self._is_due.set()
+
+    def _target(self, version: PolicyVersion) -> Target:
+        token = self._token()
+        return Target(
+            name=version.name,
+            version=version.version,
+            root=str(self._workspace.policy(version.name, version.version).root),
+            digest=version.digest,
+            token_digest=hashlib.sha256(token.encode()).hexdigest() if token is not None else None,
+        )
+
+
+def endpoint_token(workspace: Workspace, settings: Settings) -> str | None:
+    """Return the token that endpoints ask for: the gateway's where others than this machine's users can reach them.
+
+    Raises:
+        EndpointUnavailable: They can, and the gateway, which makes the token, has not been up yet.
+    """
+    if not is_open(settings):
+        return None
+    gateway = get_gateway(workspace.gateway)
+    if gateway is None:
+        raise EndpointUnavailable(f"policies wait for the gateway's token, and {workspace.gateway} is not there yet")
+    return gateway.token

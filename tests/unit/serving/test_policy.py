@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from unit.serving.conftest import DESCRIPTION, changed, weights
+from unit.serving.test_policy_files import Bomb, MakeCheckpoint
+
+from arena_ray.model.errors import PolicyUnusable
+from arena_ray.serving.policy import Policy
+from arena_ray.serving.policy_files import read_checkpoint
+
+Load = Callable[..., Policy]
+
+
+@pytest.fixture
+def load(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> Load:
+    """Deploy a checkpoint's files and read the policy from them."""
+
+    def make(description: dict[str, Any] = DESCRIPTION, tensors: Any = None) -> Policy:
+        files = read_checkpoint(make_checkpoint(description, tensors))
+        files.write(tmp_path / "deployed")
+        return Policy.load(tmp_path / "deployed", digest=files.digest())
+
+    return make
+
+
+def test_its_outputs_are_those_of_the_layers_that_are_described(load: Load) -> None:
+    policy, tensors = load(), weights()
+    observations = torch.randn(5, 4)
+    hidden = torch.tanh(torch.nn.functional.linear(observations, tensors["a.weight"], tensors["a.bias"]))
+    assert torch.equal(policy.outputs(observations.numpy()), hidden @ tensors["b.weight"].T)
+
+
+def test_the_greedy_action_is_the_index_of_the_largest_output(load: Load) -> None:
+    policy = load(changed(DESCRIPTION, "environment.action_space.start", 3))
+    observations = np.random.default_rng(1).standard_normal((6, 4), dtype=np.float32)
+    assert policy.act(observations) == (policy.outputs(observations).argmax(1) + 3).tolist()
+
+
+def test_a_sound_policy_passes_its_probe(load: Load) -> None:
+    load().probe()
+
+
+@pytest.mark.parametrize("shape", [[4], [2, 2], [4, 1]])
+def test_observations_of_any_shape_are_flattened(load: Load, shape: list[int]) -> None:
+    description = changed(DESCRIPTION, "environment.observation_space.shape", shape)
+    space = description["environment"]["observation_space"]
+    space["low"], space["high"] = "-inf", "inf"
+    policy = load(description)
+    policy.probe()
+    assert len(policy.act(np.zeros((3, *shape), dtype=np.float32))) == 3
+
+
+def test_a_policy_of_weights_that_are_not_finite_fails_its_probe(load: Load) -> None:
+    tensors = weights()
+    tensors["b.weight"][0, 0] = float("nan")
+    with pytest.raises(PolicyUnusable, match="its outputs are not finite"):
+        load(tensors=tensors).probe()
+
+
+def test_a_policy_with_another_number_of_outputs_than_actions_fails_its_probe(load: Load) -> None:
+    with pytest.raises(PolicyUnusable, match=r"gives \[2\] outputs an observation for 3 actions"):
+        load(changed(DESCRIPTION, "environment.action_space.n", 3)).probe()
+
+
+def test_a_policy_whose_bounds_are_of_another_shape_fails_its_probe(load: Load) -> None:
+    with pytest.raises(PolicyUnusable, match="it does not act"):
+        load(changed(DESCRIPTION, "environment.observation_space.low", [1, 2])).probe()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"a.weight": torch.zeros(3, 4)}, "has no a.bias"),
+        (weights() | {"a.bias": torch.zeros(4)}, r"a.bias is torch.float32 of shape \[4\]"),
+        (weights() | {"a.weight": torch.zeros(3, 4, dtype=torch.int64)}, "a.weight is torch.int64"),
+        (weights() | {"a.weight": torch.zeros(3, 4).double()}, "of 2 number types"),
+    ],
+)
+def test_weights_that_do_not_fit_the_description_are_refused(load: Load, tensors: Any, reason: str) -> None:
+    with pytest.raises(PolicyUnusable, match=reason):
+        load(tensors=tensors)
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "reason"),
+    [
+        ("schema_version", 1, "schema_version of its policy.json"),
+        ("policy.network.1.layer", "exec", "policy.network.1"),
+        ("policy.kind", "gaussian", "policy.kind"),
+        ("policy.network.1.in_features", 10**12, "in_features"),
+        ("policy.network.1.device", "cuda", "device of its policy.json: Extra inputs are not permitted"),
+        ("environment.observation_space.dtype", "object", "dtype"),
+        ("environment.action_space", {"space": "box", "shape": [1], "dtype": "float32", "low": 0, "high": 1}, "a box"),
+        ("environment", None, "a policy needs an environment"),
+    ],
+)
+def test_a_description_that_is_not_ours_is_refused_with_the_place(
+    load: Load, path: str, new: object, reason: str
+) -> None:
+    with pytest.raises(PolicyUnusable, match=reason):
+        load(changed(DESCRIPTION, path, new))
+
+
+def test_where_no_policy_was_exported_the_reason_is_told(load: Load) -> None:
+    description = changed(DESCRIPTION, "policy", None) | {"missing": "the script holds no torch module"}
+    with pytest.raises(PolicyUnusable, match="no policy was exported: the script holds no torch module"):
+        load(description)
+
+
+def test_a_pickle_in_the_place_of_the_weights_never_runs(load: Load, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    for content in (pickle.dumps(Bomb(mark)), pickle.dumps({"a.weight": Bomb(mark)})):
+        with pytest.raises(PolicyUnusable, match="is no safetensors file"):
+            load(tensors=content)
+    torch.save({"a.weight": Bomb(mark)}, tmp_path / "saved.pt")
+    with pytest.raises(PolicyUnusable, match="is no safetensors file"):
+        load(tensors=(tmp_path / "saved.pt").read_bytes())
+    assert not mark.exists()
+
+
+def test_a_description_that_is_no_json_is_refused(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    files = read_checkpoint(make_checkpoint("just text"))  # type: ignore[arg-type]
+    files.write(tmp_path / "1")
+    assert json.loads(files.description) == "just text"
+    with pytest.raises(PolicyUnusable, match=r"the file of its policy\.json"):
+        Policy.load(tmp_path / "1", digest=files.digest())
