@@ -19,6 +19,7 @@ from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import PluginCall
 from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState
+from arena_ray.orchestrator import endings
 from arena_ray.orchestrator.admission import Admission, Started
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
@@ -39,26 +40,6 @@ from arena_ray.serving.endpoints import Endpoints
 from arena_ray.telemetry.hub import Hub
 
 log = logging.getLogger(__name__)
-
-_TARGETS = {
-    AttemptOutcome.COMPLETED: RunState.COMPLETED,
-    AttemptOutcome.FAILED: RunState.FAILED,
-    AttemptOutcome.STOPPED: RunState.STOPPED,
-    AttemptOutcome.PAUSED: RunState.PAUSED,
-    AttemptOutcome.PREEMPTED: RunState.QUEUED,
-}
-_REASONS = {
-    AttemptOutcome.STOPPED: "stopped by the user",
-    AttemptOutcome.PAUSED: "paused by the user",
-    AttemptOutcome.PREEMPTED: "gave way to a run that is behind; goes on from its milestone",
-}
-
-
-def _wished(run: Run) -> tuple[RunState, str]:
-    """Return the state that the user wants of a run that is not at work, and why it is in it."""
-    if run.intent is Intent.PAUSE:
-        return RunState.PAUSED, _REASONS[AttemptOutcome.PAUSED]
-    return RunState.STOPPED, run.reason or _REASONS[AttemptOutcome.STOPPED]
 
 
 class Orchestrator:
@@ -155,7 +136,7 @@ class Orchestrator:
         with self._locks[run.run_id]:
             run = self._store.require_run(run.run_id)
             if run.state in (RunState.QUEUED, RunState.PAUSED):
-                run = self._store.move_run(run.run_id, RunState.STOPPED, reason=_REASONS[AttemptOutcome.STOPPED])
+                run = self._store.move_run(run.run_id, RunState.STOPPED, reason=endings.REASONS[AttemptOutcome.STOPPED])
                 return run, None
             run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
         return run, self._work_at_risk(run) if now else None
@@ -176,7 +157,7 @@ class Orchestrator:
         with self._locks[run.run_id]:
             run = self._store.require_run(run.run_id)
             if run.state is RunState.QUEUED:
-                return self._store.move_run(run.run_id, RunState.PAUSED, reason=_REASONS[AttemptOutcome.PAUSED])
+                return self._store.move_run(run.run_id, RunState.PAUSED, reason=endings.REASONS[AttemptOutcome.PAUSED])
             return self._store.request(run.run_id, Intent.PAUSE)
 
     def resume(self, key: str) -> Run:
@@ -281,25 +262,13 @@ class Orchestrator:
             if attempt != run.attempt:
                 raise StaleAttempt(run.name, attempt=attempt, current=run.attempt)
             self._store.end_attempt(run_id, attempt=attempt, outcome=outcome, reason=reason)
-            target, why = self._after(run, outcome, reason)
+            streak = self._store.lost_streak(run_id) if outcome is AttemptOutcome.LOST else 0
+            target, why = endings.after(run, outcome, reason, streak=streak, most=self._settings.max_lost_attempts)
             run = self._store.move_run(run_id, target, attempt=attempt, reason=why)
         if run.state.is_final:
             self._hub.forget(run.name)
             export_runs(self._store, self._workspace.runs_export)
         return run.state
-
-    def _after(self, run: Run, outcome: AttemptOutcome, reason: str | None) -> tuple[RunState, str | None]:
-        if outcome is AttemptOutcome.STOPPED:
-            return RunState.STOPPED, reason or run.reason or _REASONS[outcome]
-        is_to_go_on = outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED)
-        if is_to_go_on and run.intent is not Intent.NONE:
-            return _wished(run)
-        if outcome is not AttemptOutcome.LOST:
-            return _TARGETS[outcome], reason or _REASONS.get(outcome)
-        streak = self._store.lost_streak(run.run_id)
-        if streak >= self._settings.max_lost_attempts:
-            return RunState.FAILED, f"{streak} attempts in a row were lost without progress, the last one: {reason}"
-        return RunState.QUEUED, f"attempt {run.attempt} was lost: {reason}"
 
     def recent_metrics(self, key: str, count: int) -> dict[str, list[MetricPoint]]:
         """Return up to *count* newest points of each tag of a run, from memory."""
@@ -333,7 +302,7 @@ class Orchestrator:
         for run in self._store.list_runs(states=[RunState.STARTING, RunState.RUNNING]):
             with self._locks[run.run_id], suppress(IllegalTransition):
                 is_free = run.intent is Intent.NONE
-                state, reason = (RunState.QUEUED, "its cluster was taken down") if is_free else _wished(run)
+                state, reason = (RunState.QUEUED, "its cluster was taken down") if is_free else endings.wished(run)
                 self._store.move_run(run.run_id, state, reason=reason)
 
     def look_after_policies(self, *, timeout_s: float) -> None:
