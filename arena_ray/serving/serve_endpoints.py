@@ -9,7 +9,6 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
-from ray.serve.exceptions import RayServeException
 
 from arena_ray.model.errors import ArenaError, EndpointUnavailable, PolicyUnusable
 from arena_ray.model.settings import Settings
@@ -55,7 +54,6 @@ class ServeEndpoints:
         """
         from arena_ray.serving.deployment import PolicyReplica
 
-        self._start()
         options: dict[str, Any] = {
             "num_replicas": 1,
             "max_ongoing_requests": _MOST_AT_ONCE,
@@ -68,10 +66,13 @@ class ServeEndpoints:
         # with a version of its own Serve takes every call for new code, and would start another replica
         application = deployment.options(version=_CODE_VERSION, _internal=True).bind()
         try:
+            self._start()
             serve.run(application, name=_APPLICATION + target.name, route_prefix=f"{ROUTE}/{target.name}")
-        except (RayServeException, RuntimeError, ray.exceptions.RayError) as exc:
+            self._await(target)
+        except EndpointUnavailable:
+            raise
+        except Exception as exc:
             raise EndpointUnavailable(f"Ray Serve did not bring {target.name} up: {exc}") from exc
-        self._await(target)
 
     def remove(self, name: str) -> None:
         """Answer for *name* no more; nothing happens where nobody does."""
