@@ -1,7 +1,7 @@
 """Sends a small body along with its request, from Serve's proxy to the replica.
 
-Serve hands the replica a request without its body, which the replica then fetches from the proxy: another call between
-two processes, which takes as long as all else. An observation is small, and the proxy has it at hand.
+Serve hands the replica a request without its body, which the replica then fetches from the proxy: another call
+between two processes, which takes as long as all else. An observation is small, and the proxy has it at hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a policy costs beyond Ray Serve itself: its endpoint against a deployment that does nothing, through one proxy."""
+"""What a policy costs beyond Ray Serve itself: against a deployment that does nothing, through the same proxy."""
 
 from __future__ import annotations
 
