@@ -28,7 +28,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 setup: $(READY) ## Create the environment in .venv
 
-demo: $(READY) ## Race four runs of ppo on CartPole-v1 by population-based training (KEEP=1 keeps the cluster)
+demo: $(READY) ## Race four runs of ppo on CartPole-v1 by population-based training, deploy the best (KEEP=1 keeps all up)
 	$(BIN)/arena run $(DEMO) $(if $(KEEP),--keep)
 
 prove: $(READY) ## Train ppo on CartPole-v1, kill it half-way, resume it, prove that nothing was lost (KEEP=1 keeps the cluster)
@@ -56,7 +56,7 @@ test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix
 	$(BIN)/pytest -n 2 $(WITHOUT_RAY)
 	$(BIN)/pytest $(WITH_RAY)
 
-bench: $(READY) ## Measure against the bare script and Ray's own PBT, side by side (ONLY=pbt: one topic)
+bench: $(READY) ## Measure against the bare script, Ray's own PBT and bare Ray Serve, side by side (ONLY=pbt: one topic)
 	$(BIN)/python tests/bench/run.py $(ONLY)
 
 build: $(READY) ## Build the wheel and the source distribution into dist/

@@ -141,9 +141,10 @@ class Policies:
 
     def look_after(self) -> None:
         """Do what is due: deploy what files asked for, bring up what is not up, take away what was withdrawn."""
-        if not self._has_looked:  # what answers since before a restart is told once more, or taken away
+        if not self._has_looked and self._store.list_policy_versions():
+            # what answers since before a restart is told once more, or taken away
             self._up.update(dict.fromkeys(self._endpoints.names(), 0))
-            self._has_looked = True
+        self._has_looked = True
         for wish in self._store.list_deploy_wishes():
             self._fulfil(wish)
         with self._lock:  # whose holder may have recorded a version whose files it is still writing

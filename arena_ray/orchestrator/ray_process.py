@@ -30,6 +30,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.orchestrator.api import write_gateway
 from arena_ray.orchestrator.leftovers import DIRECTORY_PREFIX, clear_leftovers
+from arena_ray.serving.body_first import ENVIRONMENT as BODIES_FIRST
 
 OBJECT_STORE_BYTES = 256 << 20
 JOB_DIRECTORIES = "working_dir_files"
@@ -107,7 +108,7 @@ def _clear_after_killed_keeper(workspace: Workspace) -> None:
 @contextmanager
 def _embedded_ray(settings: Settings, directory: Path) -> Iterator[None]:
     """Run a Ray cluster of this process, on loopback, with a token, in *directory*."""
-    os.environ.update({**FAST_FAULT_DETECTION, **NO_NICENESS, **QUIET, "RAY_AUTH_MODE": "token"})
+    os.environ.update({**FAST_FAULT_DETECTION, **NO_NICENESS, **QUIET, **BODIES_FIRST, "RAY_AUTH_MODE": "token"})
     import ray
 
     options: dict[str, Any] = {

@@ -78,7 +78,10 @@ class PolicyClient:
             EndpointUnavailable: Nothing answers.
         """
         response = self._ask("GET", self.url)
-        described = response.json()
+        try:
+            described = response.json()
+        except ValueError as exc:
+            raise self._strange(response) from exc
         if not isinstance(described, dict):
             raise self._strange(response)
         return described

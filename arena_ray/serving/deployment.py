@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from arena_ray.model.errors import ArenaError, BadObservation, PolicyUnusable
 from arena_ray.model.spec import Strict
+from arena_ray.serving.body_first import BODY
 from arena_ray.serving.policy import Policy
 from arena_ray.serving.target import Target
 
@@ -79,7 +80,8 @@ class PolicyReplica:
         if method == "GET" and not is_for_action:
             return _json(_description(policy, target))
         if method == "POST" and is_for_action:
-            return _act(policy, target, await request.body())
+            body = request.scope.get(BODY)  # there where the proxy is ours, and the body small
+            return _act(policy, target, await request.body() if body is None else body)
         return _failure(404, "NotFound", f"ask with POST {target.name}/act, or GET {target.name}")
 
 

@@ -43,5 +43,8 @@ class Endpoints(Protocol):
 
 
 def is_open(settings: Settings) -> bool:
-    """Return whether others than this machine's users can reach the endpoints, so that a token must be asked for."""
-    return settings.serve_host not in _LOOPBACK
+    """Return whether others than this machine's users may reach the endpoints, so that a token must be asked for.
+
+    A Ray cluster of the user's may run Serve already, at an address that is not ours to choose.
+    """
+    return bool(settings.ray_address) or settings.serve_host not in _LOOPBACK

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from http import HTTPStatus
 from typing import Any
 
+import httpx
 import ray
-from ray import serve
-from ray.serve.config import HTTPOptions
-from ray.serve.exceptions import RayServeException
 
 from arena_ray.model.errors import ArenaError, EndpointUnavailable, PolicyUnusable
 from arena_ray.model.settings import Settings
@@ -53,9 +52,11 @@ class ServeEndpoints:
         Raises:
             EndpointUnavailable: It does not in time; what answered before goes on.
         """
+        # Imported here: an orchestrator without a policy is not to carry all of Serve.
+        from ray import serve
+
         from arena_ray.serving.deployment import PolicyReplica
 
-        self._start()
         options: dict[str, Any] = {
             "num_replicas": 1,
             "max_ongoing_requests": _MOST_AT_ONCE,
@@ -68,18 +69,25 @@ class ServeEndpoints:
         # with a version of its own Serve takes every call for new code, and would start another replica
         application = deployment.options(version=_CODE_VERSION, _internal=True).bind()
         try:
+            self._start()
             serve.run(application, name=_APPLICATION + target.name, route_prefix=f"{ROUTE}/{target.name}")
-        except (RayServeException, RuntimeError, ray.exceptions.RayError) as exc:
+            self._await(target)
+        except EndpointUnavailable:
+            raise
+        except Exception as exc:
             raise EndpointUnavailable(f"Ray Serve did not bring {target.name} up: {exc}") from exc
-        self._await(target)
 
     def remove(self, name: str) -> None:
         """Answer for *name* no more; nothing happens where nobody does."""
+        from ray import serve
+
         if _is_running():
             serve.delete(_APPLICATION + name)
 
     def names(self) -> set[str]:
         """Return the policies that answer, or are about to; Serve is not started for it."""
+        from ray import serve
+
         if not _is_running():
             return set()
         ours = (name for name in serve.status().applications if name.startswith(_APPLICATION))
@@ -91,6 +99,9 @@ class ServeEndpoints:
 
     def _start(self) -> None:
         """Start Serve where it does not run yet; one that runs keeps its address."""
+        from ray import serve
+        from ray.serve.config import HTTPOptions
+
         if self._base is not None:
             return
         host, port = self._settings.serve_host, self._settings.serve_port
@@ -101,21 +112,37 @@ class ServeEndpoints:
         self._base = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{config.port}"
 
     def _await(self, target: Target) -> None:
-        """Wait until the replica says that it answers with *target*: it is told of it some time after the call."""
+        """Wait until the replica says that it answers with *target*, and its proxy passes requests on."""
+        from ray import serve
+
         handle = serve.get_app_handle(_APPLICATION + target.name)
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
             standing = handle.standing.remote().result(timeout_s=self._settings.start_timeout_s)
-            if standing.version == target.version:
+            if standing.version == target.version and self._is_answered(target.name):
                 return
             if standing.refused == target.version:
                 raise EndpointUnavailable(f"{target.name} version {target.version} failed: {standing.reason}")
             if time.monotonic() > deadline:
-                raise EndpointUnavailable(f"{target.name} still answers with version {standing.version}")
+                raise EndpointUnavailable(
+                    f"nothing answers for {target.name} version {target.version} at {self.url(target.name)} within "
+                    f"{self._settings.start_timeout_s:g} s (its replica has version {standing.version}); "
+                    "is the port of the setting serve_port taken?"
+                )
             time.sleep(_POLL_S)
+
+    def _is_answered(self, name: str) -> bool:
+        """Return whether the proxy knows the policy: it learns of it some time after the replica is there."""
+        try:
+            reply = httpx.get(self.url(name) or "", timeout=5.0, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return reply.status_code in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)
 
 
 def _is_running() -> bool:
+    from ray import serve
+
     return serve.context._get_global_client(raise_if_no_controller_running=False) is not None
 
 

@@ -14,9 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what the tests share
 
 import control_plane
 import pbt
+import serving
 import supervision
 
-TOPICS = {"supervision": supervision.measure, "control_plane": control_plane.measure, "pbt": pbt.measure}
+TOPICS = {
+    "supervision": supervision.measure,
+    "control_plane": control_plane.measure,
+    "pbt": pbt.measure,
+    "serving": serving.measure,
+}
 
 
 def main() -> None:

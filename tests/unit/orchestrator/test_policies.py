@@ -261,6 +261,8 @@ def test_take_down_leaves_the_registry_as_it_is(world: World) -> None:
 def test_only_endpoints_that_others_can_reach_ask_for_the_gateways_token(workspace: Workspace) -> None:
     opened = Settings(serve_host="0.0.0.0")
     assert endpoint_token(workspace, Settings()) is None
+    with pytest.raises(EndpointUnavailable):
+        endpoint_token(workspace, Settings(ray_address="10.0.0.1:6379"))
     with pytest.raises(EndpointUnavailable, match="wait for the gateway's token"):
         endpoint_token(workspace, opened)
     address = {"url": "http://h:1", "token": "secret", "pid": 1, "ray_address": "r", "home": "h"}

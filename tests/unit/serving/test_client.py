@@ -69,7 +69,7 @@ def test_one_that_stays_away_is_an_error_that_says_where_to_look(server: Server)
     server.answers = [(503, b"")]
     with (
         PolicyClient(server.url, retry_s=0.0) as client,
-        pytest.raises(EndpointUnavailable, match="it answered 503.*see 'arena policies'"),
+        pytest.raises(EndpointUnavailable, match=r"it answered 503.*see 'arena policies'"),
     ):
         client.act([0.0])
     with (
