@@ -160,7 +160,8 @@ def _is_changed(tree: ast.Module, value: ast.expr, seen: Set[str]) -> bool:
     if isinstance(value, ast.Name):
         if value.id in seen:
             return False
-        return any(_is_changed(tree, given, seen | {value.id}) for given in _given_to(tree).get(value.id, ()))
+        given = _given_to(tree).get(value.id, [])  # nothing is given to what comes from outside, as an argument
+        return not given or any(_is_changed(tree, one, seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = value.func.attr if isinstance(value.func, ast.Attribute) else _dotted(value.func)
         if name in _SAME_VALUES and isinstance(value.func, ast.Attribute):
@@ -173,21 +174,27 @@ def _is_changed(tree: ast.Module, value: ast.expr, seen: Set[str]) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _given_to(tree: ast.Module) -> Dict[str, List[ast.expr]]:
-    """Return what is assigned to each name, wherever; changed in place counts as arithmetic."""
+    """Return what is assigned to each name or its items, wherever; what changes it in place counts as such too."""
     given: Dict[str, List[ast.expr]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 for name in _names(target):
                     given.setdefault(name, []).append(node.value)
-        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            given.setdefault(node.target.id, []).append(ast.BinOp(node.target, node.op, node.value))
+        elif isinstance(node, ast.AugAssign):
+            for name in _names(node.target):
+                given.setdefault(name, []).append(ast.BinOp(ast.Constant(0), node.op, node.value))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
+            for name in _names(node.func.value):
+                given.setdefault(name, []).append(node)
     return given
 
 
 def _names(target: Any) -> List[str]:
     if isinstance(target, ast.Name):
         return [target.id]
+    if isinstance(target, (ast.Subscript, ast.Starred)):
+        return _names(target.value)
     if isinstance(target, (ast.Tuple, ast.List)):
         return [name for item in target.elts for name in _names(item)]
     return []

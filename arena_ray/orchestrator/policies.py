@@ -153,9 +153,14 @@ class Policies:
             self._endpoints.remove(name)
             del self._up[name]
         for name in sorted({one.name for one in current}):
-            newest = max((one for one in current if one.name == name), key=lambda one: one.version)
-            if self._up.get(name) != newest.version:
-                self._bring_up(newest)
+            self._look_after_name([one for one in current if one.name == name])
+
+    def _look_after_name(self, current: list[PolicyVersion]) -> None:
+        """Bring up what is loading of one policy, in the order of the versions; else what is to answer and does not."""
+        loading = [one for one in reversed(current) if one.state is PolicyState.LOADING]
+        for version in loading or current:
+            if version in loading or self._up.get(version.name) != version.version:
+                self._bring_up(version)
 
     def take_down(self) -> None:
         """Let no policy answer any more; what served is brought up again by the next cluster."""

@@ -117,6 +117,7 @@ def test_a_checkpoint_is_deployed_and_answers_over_http(
         batch = client.act([LEVEL, [0.0, 0.0, 0.2, 1.0]])
         assert len(batch.action) == 2
         assert batch.version == 1
+        assert len(client.act([LEVEL] * 4000).action) == 4000  # too large to go along with the request
         described = client.describe()
     assert described["environment"]["env_id"] == "CartPole-v1"
     assert (described["name"], described["version"]) == (served, 1)

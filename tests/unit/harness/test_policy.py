@@ -154,6 +154,25 @@ def test_equal_bounds_are_one_number_and_another_space_has_only_its_kind() -> No
         (ACTOR, "= gym.make(", "= gym.wrappers.FlattenObservation(gym.make(", None),
         (ACTOR, "torch.tensor(first)", "torch.tensor(first / 4.8)", "may be changed before agent gets them: agent.pol"),
         (ACTOR, "torch.tensor(first)", "scaled(torch.tensor(first))", "may be changed before agent gets them"),
+        (
+            ACTOR,
+            "agent.policy(next_obs)",
+            "next_obs.div_(2); agent.policy(next_obs)",
+            "may be changed before agent gets",
+        ),
+        (
+            ACTOR,
+            "agent.policy(next_obs)",
+            "first /= 2; agent.policy(next_obs)",
+            "may be changed before agent gets them",
+        ),
+        (ACTOR, "agent.policy(next_obs)", "first[0] = first[0] / 2; agent.policy(next_obs)", "may be changed before"),
+        (
+            ACTOR,
+            "agent.policy(next_obs)",
+            "ask = lambda o: agent.policy(o); ask(next_obs / 2)",
+            "may be changed before",
+        ),
         (ACTOR, "nn.Linear(3, 2)", "nn.Linear(3, 5)", "and 2 actions, the network takes 4 and gives 5"),
         (
             ACTOR,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_ray.model.errors import SpecError
-from arena_ray.model.spec import ExperimentSpec, load_spec, parse_spec
+from arena_ray.model.spec import ExperimentSpec, check_name, load_spec, parse_spec
 from arena_ray.model.yaml_lines import parse_located
 
 MINIMAL = "experiment: x\nrunner: cleanrl\nscript: ppo\nenv_id: CartPole-v1\n"
@@ -85,6 +85,25 @@ def test_a_file_that_is_missing_or_not_text_is_one_clear_error(tmp_path: Path) -
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match="cannot be read"):
         load_spec(tmp_path / "binary.yaml")
+
+
+def test_what_it_is_deployed_as_makes_no_other_revision() -> None:
+    spec = parse(MINIMAL + "deploy: {name: winner}\n")
+    assert spec.deploy is not None
+    assert (spec.deploy.name, spec.deploy.select) == ("winner", "best")
+    assert spec.digest() == parse(MINIMAL).digest()
+
+
+@pytest.mark.parametrize("deploy", ["{name: ../up}", "{name: x, select: worst}", "{select: best}", "winner"])
+def test_a_deployment_of_another_form_is_refused(deploy: str) -> None:
+    with pytest.raises(SpecError, match="deploy"):
+        parse(MINIMAL + f"deploy: {deploy}\n")
+
+
+def test_a_policy_is_named_like_all_else() -> None:
+    check_name("cart-pole.v1")
+    with pytest.raises(SpecError, match="'a/b' is no name for a policy"):
+        check_name("a/b")
 
 
 def test_the_digest_is_of_the_configuration_and_not_of_seed_or_name() -> None:

@@ -114,6 +114,14 @@ def test_another_run_is_the_next_version_and_replaces_the_one_before(world: Worl
     assert world.endpoints.answering["cartpole"].version == 2
 
 
+def test_versions_that_come_fast_are_brought_up_one_after_the_other(world: World) -> None:
+    for _ in range(3):
+        world.policies.deploy(world.train(1.0).run_id, "cartpole")
+    world.policies.look_after()
+    assert world.states() == ["serving", "replaced", "replaced"]
+    assert [target.version for target in world.endpoints.told] == [1, 2, 3]
+
+
 def test_the_copied_files_outlive_the_checkpoint(world: World) -> None:
     run = world.train(1.0)
     world.policies.deploy(run.run_id, "cartpole")
