@@ -185,7 +185,7 @@ def test_the_commands_load_neither_ray_nor_torch() -> None:
     assert seen.stdout.strip() == "[]"
 
 
-@pytest.fixture(params=["spec_file", "plugin_file"])
+@pytest.fixture
 def deploying_file(
     request: pytest.FixtureRequest,
     policies: Policies,
@@ -195,12 +195,13 @@ def deploying_file(
     make_checkpoint: Callable[..., Checkpoint],
 ) -> Path:
     """An experiment file with the key deploy, one run or a plugin's; its runs leave checkpoints that can act."""
-    path: Path = request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "spec_file"))
     path.write_text(path.read_text() + "deploy: {name: cartpole}\n")
     orchestrator.before_completion = lambda run_id: add_checkpoint(store, run_id, make_checkpoint())
     return path
 
 
+@pytest.mark.parametrize("deploying_file", ["spec_file", "plugin_file"], indirect=True)
 def test_a_run_whose_file_asks_for_it_ends_with_its_policy(arena: Arena, deploying_file: Path) -> None:
     result = arena("run", deploying_file)
     assert result.exit_code == 0, result.stderr
@@ -212,6 +213,7 @@ def test_a_run_whose_file_asks_for_it_ends_with_its_policy(arena: Arena, deployi
     assert re.fullmatch(r"ask it: arena act cartpole '\[.*\]'; take it back: arena undeploy cartpole", told[-1])
 
 
+@pytest.mark.parametrize("deploying_file", ["plugin_file"], indirect=True)
 def test_as_json_the_policy_is_a_part_of_the_one_document(arena: Arena, deploying_file: Path, store: Store) -> None:
     told = json.loads(arena("run", deploying_file, "--json").stdout)["policy"]
     assert (told["name"], told["version"], told["state"]) == ("cartpole", 1, "serving")

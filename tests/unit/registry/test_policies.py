@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from core_kit import empty_registry
 
 from arena_ray.model.errors import IllegalTransition, NotFound
 from arena_ray.model.spec import Deployment, ExperimentSpec, PluginCall
@@ -18,7 +19,9 @@ WISH = Deployment(name="cartpole")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path}/registry.sqlite3") as store:
+    path = tmp_path / "registry.sqlite3"
+    path.write_bytes(empty_registry())
+    with Store.open(f"sqlite:///{path}") as store:
         yield store
 
 
