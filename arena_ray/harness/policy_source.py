@@ -153,8 +153,10 @@ def _check_answer(cls: type, method: ast.FunctionDef, call: ast.Call, kind: str)
 
 def _is_changed(tree: ast.Module, value: ast.expr, seen: Set[str]) -> bool:
     """Return whether *value* may be something else than an observation as the environment gave it."""
-    if isinstance(value, (ast.Attribute, ast.Constant)):
+    if isinstance(value, ast.Constant):
         return False
+    if isinstance(value, ast.Attribute):  # of a batch that was sampled, say; not one that the script itself fills
+        return value.attr in _filled_attributes(tree)
     if isinstance(value, ast.Subscript):
         return _is_changed(tree, value.value, seen)
     if isinstance(value, ast.Name):
@@ -173,6 +175,13 @@ def _is_changed(tree: ast.Module, value: ast.expr, seen: Set[str]) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
+def _filled_attributes(tree: ast.Module) -> Set[str]:
+    """Return the names of all attributes to which something is assigned, of whatever object."""
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
+
+
+@functools.lru_cache(maxsize=8)
 def _given_to(tree: ast.Module) -> Dict[str, List[ast.expr]]:
     """Return what is assigned to each name or its items, wherever; what changes it in place counts as such too."""
     given: Dict[str, List[ast.expr]] = {}
@@ -181,6 +190,12 @@ def _given_to(tree: ast.Module) -> Dict[str, List[ast.expr]]:
             for target in node.targets:
                 for name in _names(target):
                     given.setdefault(name, []).append(node.value)
+        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+            for name in _names(node.target):
+                given.setdefault(name, []).append(node.value)
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            for name in _names(node.target):
+                given.setdefault(name, []).append(node.iter)
         elif isinstance(node, ast.AugAssign):
             for name in _names(node.target):
                 given.setdefault(name, []).append(ast.BinOp(ast.Constant(0), node.op, node.value))

@@ -16,9 +16,9 @@ from typing import Any
 from arena_ray.host.api import HostedApi
 from arena_ray.host.connection import Connection
 from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
-from arena_ray.plugin.discovery import load_plugins, plugins_in
-from arena_ray.plugin.drop_in import drop_ins, load_drop_in
+from arena_ray.plugin.discovery import find_source
 from arena_ray.plugin.protocol import PluginStopped
+from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.schema import check_settings
 from arena_ray.runner.wire import Message, Wire
 
@@ -57,11 +57,12 @@ def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> No
         function, settings = find()
         origin = inspect.unwrap(function).__code__.co_filename
         function(Context(**begin["context"], settings=settings, connection=connection), api)
-    except PluginStopped:
-        connection.tell("ended", outcome="stopped", troubles=api.troubles)
     except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
-        traceback.print_exc()
-        connection.tell("ended", outcome="failed", reason=_reason(exc, origin), troubles=api.troubles)
+        is_stopped = isinstance(exc, PluginStopped) and connection.stopping.is_set()
+        outcome = {"outcome": "stopped"} if is_stopped else {"outcome": "failed", "reason": _reason(exc, origin)}
+        connection.tell("ended", **outcome, troubles=api.troubles)
+        if not is_stopped:
+            traceback.print_exc()
     else:
         connection.tell("ended", outcome="returned", troubles=api.troubles)
 
@@ -74,18 +75,14 @@ def _reason(exc: BaseException, origin: str) -> str:
 
 
 def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:
-    """Return the plugin's function and its settings. No other file is loaded than the plugin's own.
+    """Return the plugin's function and its settings. Nothing is loaded but the source that has it.
 
     Raises:
         SpecError: It is not there any more, or does not take these settings.
     """
     name, directories = begin["context"]["plugin_name"], [Path(each) for each in begin["directories"]]
-    catalog = Catalog(directories, timeout_s=timeout_s)
-    origin = Path(catalog.require(name).description.origin)
-    if origin in drop_ins(directories):
-        [plugin] = [each for each in plugins_in(load_drop_in(origin)) if each.name == name]
-    else:
-        plugin = load_plugins(skip=catalog.refused).require(name)
+    source = find_source(Catalog(directories, timeout_s=timeout_s).require(name).source, directories)
+    [plugin] = [each for each in source.load() if isinstance(each, Plugin) and each.name == name]
     return plugin.function, check_settings(plugin.schema, begin["settings"], place=f"plugin {plugin.name}")
 
 

@@ -94,7 +94,7 @@ class HostedApi:
         for record in late:
             text = f"gave up waiting for {record.name} after {minutes:g} min: it is {record.state.value}"
             self.troubles.append(text)
-            self._notes.add(f"⚠️ {text}", run_id=record.run_id)
+            self._notes.warn("gave up on", text, run_id=record.run_id)
 
     def wait(self, seconds: float = 0.0, *, minutes: float = 0.0) -> None:
         """Wait that long."""

@@ -1,4 +1,4 @@
-"""Notes of a plugin execution, numbered: one that a new process of the plugin repeats is not written twice."""
+"""Notes of a plugin execution, each under a name: one that a new process of the plugin repeats is not written twice."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ class Notes:
         self._connection = connection
         self._numbers = itertools.count()
 
-    def add(self, text: str, *, run_id: str | None = None) -> None:
-        """Write a note on the experiment, or on one of its runs."""
-        self._connection.call("add_note", number=next(self._numbers), text=text, run_id=run_id)
+    def add(self, text: str) -> None:
+        """Write the plugin's next note, on the experiment."""
+        self._connection.call("add_note", call=f"note {next(self._numbers)}", text=text)
+
+    def warn(self, occasion: str, text: str, *, run_id: str) -> None:
+        """Write down, once for each run, what the plugin did not ask for: whether it comes depends on the clock."""
+        self._connection.call("add_note", call=f"{occasion} {run_id}", text=f"⚠️ {text}", run_id=run_id)

@@ -48,7 +48,9 @@ class HostedRun:
         reward = self._record().episodic_return
         if math.isnan(reward) and not self._has_noted:
             self._has_noted = True
-            self._notes.add(f"⚠️ {self.name} has no return: no episode has ended in it", run_id=self.run_id)
+            self._notes.warn(
+                "no return of", f"{self.name} has no return: no episode has ended in it", run_id=self.run_id
+            )
         return reward
 
     def get_logs(self, last_lines: int = 100) -> list[str]:

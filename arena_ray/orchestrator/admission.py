@@ -105,7 +105,9 @@ class Admission:
         found = self._store.get_experiment(experiment)
         if found is None:
             raise NotFound("experiment", experiment, known=[each.name for each in self._store.list_experiments()])
-        revisions = self._store.list_revisions(found.experiment_id)
+        # What a plugin has made for a single run with flags of its own bears no name, and is no beginning for another.
+        known = self._store.list_revisions(found.experiment_id)
+        revisions = [each for each in known if each.execution_id is None or each.name is not None]
         if not revisions:
             raise NotFound("revision", f"of experiment {found.name}")
         newest = revisions[-1]

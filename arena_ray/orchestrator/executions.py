@@ -22,6 +22,20 @@ from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
 from arena_ray.telemetry.hub import Hub
 
 
+def pause_with_execution(store: Store, run: Run) -> Run:
+    """Return a run that has just been queued, paused where its execution is: also one that was paused meanwhile."""
+    execution = store.get_execution(run.execution_id or "")
+    if execution is None or execution.state is not ExecutionState.PAUSED or run.state is not RunState.QUEUED:
+        return run
+    with suppress(IllegalTransition):
+        run = store.move_run(run.run_id, RunState.PAUSED, reason=execution.reason)
+    again = store.get_execution(execution.execution_id)
+    if again is not None and again.state is ExecutionState.RUNNING:  # it was resumed in between, without this run
+        with suppress(IllegalTransition):
+            run = store.move_run(run.run_id, RunState.QUEUED)
+    return run
+
+
 class Executions:
     """What drivers and run actors ask of the orchestrator for plugin executions. Thread-safe."""
 
@@ -124,9 +138,7 @@ class Executions:
             execution_id=execution_id,
             member=member,
         )
-        if execution.state is ExecutionState.PAUSED and run.state is RunState.QUEUED:
-            return self._store.move_run(run.run_id, RunState.PAUSED, reason=execution.reason)
-        return run
+        return pause_with_execution(self._store, run)
 
     def reach_milestone(
         self, run_id: str, *, attempt: int, number: int, place: tuple[int, int], metric: str

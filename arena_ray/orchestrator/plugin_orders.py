@@ -13,10 +13,11 @@ from arena_ray.model.errors import NotFound, SpecError
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Execution, Note, Record, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
-from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.orchestrator.bundle_store import BundleStore
+from arena_ray.orchestrator.executions import pause_with_execution
 from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
+from arena_ray.registry.tables import storable
 from arena_ray.runner.arguments import check_flags
 from arena_ray.runner.protocol import Runner
 from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
@@ -82,11 +83,9 @@ class PluginOrders:
                     notes=order.notes or None,
                 ),
             )
-        if (made.name, made.hyperparameters) != (order.name, parent.hyperparameters | order.hyperparameters):
-            raise SpecError(
-                f"plugin {execution.plugin!r} made revision {made.name!r} at this place when it ran before, and wants "
-                f"{order.name!r} now; after a restart a plugin must ask for the same as before"
-            )
+        wanted = (order.name, parent.hyperparameters | order.hyperparameters, config)
+        if (made.name, made.hyperparameters, made.config) != wanted:
+            raise _differs(execution, f"made revision {made.name!r}", f"revision {order.name!r}")
         return made
 
     def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
@@ -112,9 +111,13 @@ class PluginOrders:
                 revision_id=revision.revision_id,
                 description=order.description or None,
             )
-            if execution.state is ExecutionState.PAUSED and run.state is RunState.QUEUED:
-                return self._store.move_run(run.run_id, RunState.PAUSED, reason=execution.reason)
-            return run
+            if (run.revision_id, run.seed) != (revision.revision_id, seed):
+                raise _differs(
+                    execution,
+                    f"started a run of revision {run.revision} with seed {run.seed}",
+                    f"one of revision {revision.number} with seed {seed}",
+                )
+            return pause_with_execution(self._store, run)
 
     def _with_flags(self, execution: Execution, revision: Revision, order: RunOrder) -> Revision:
         """Return the revision of a run that has flags of its own."""
@@ -172,9 +175,12 @@ class PluginOrders:
             StaleDriver: Another driver has claimed the experiment since.
         """
         execution = self._require(execution_id, driver)
-        return self._store.add_note(
-            execution.experiment_id, order.text, run_id=order.run_id, execution_id=execution_id, number=order.number
+        note = self._store.add_note(
+            execution.experiment_id, order.text, run_id=order.run_id, execution_id=execution_id, call=order.call
         )
+        if order.run_id is None and note.text != storable(order.text):
+            raise _differs(execution, f"noted {note.text!r}", repr(order.text))
+        return note
 
     def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs, in this order."""
@@ -194,6 +200,13 @@ class PluginOrders:
         """Return the newest lines that a run's script has printed, oldest first."""
         path: Path = self._workspace.run(self._store.require_run(run_id).name).log
         return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
+
+
+def _differs(execution: Execution, before: str, now: str) -> SpecError:
+    return SpecError(
+        f"plugin {execution.plugin!r} {before} at this place when it ran before, and wants {now} now; "
+        "after a restart a plugin must ask for the same as before"
+    )
 
 
 def _own_flags(revision: Revision) -> dict[str, FlagValue]:

@@ -17,6 +17,7 @@ from arena_ray.model.errors import (
     IllegalTransition,
     NotFound,
     PolicyUnusable,
+    RegistryError,
 )
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint, Lineage, PolicyVersion
@@ -68,6 +69,8 @@ class Policies:
         self._lock = threading.Lock()
         self._is_due = threading.Event()
         self._up: dict[str, int] = {}
+        self._told: set[str] = set()  # what Serve may have been told of, whether it answers or not
+        self._is_retired = False
         self._has_looked = False
         self._failures: dict[tuple[str, int], int] = {}
         self._hopeless: set[Wish] = set()
@@ -149,9 +152,10 @@ class Policies:
             self._fulfil(wish)
         with self._lock:  # whose holder may have recorded a version whose files it is still writing
             current = self._store.list_policy_versions(states=OPEN_STATES)
-        for name in set(self._up) - {one.name for one in current}:
+        for name in {*self._up, *self._told} - {one.name for one in current}:
             self._endpoints.remove(name)
-            del self._up[name]
+            self._told.discard(name)
+            self._up.pop(name, None)
         for name in sorted({one.name for one in current}):
             self._look_after_name([one for one in current if one.name == name])
 
@@ -159,11 +163,14 @@ class Policies:
         """Bring up what is loading of one policy, in the order of the versions; else what is to answer and does not."""
         loading = [one for one in reversed(current) if one.state is PolicyState.LOADING]
         for version in loading or current:
+            if self._is_retired:
+                return
             if version in loading or self._up.get(version.name) != version.version:
                 self._bring_up(version)
 
     def take_down(self) -> None:
         """Let no policy answer any more; what served is brought up again by the next cluster."""
+        self._is_retired = True
         for name in self._endpoints.names():
             self._endpoints.remove(name)
 
@@ -209,6 +216,8 @@ class Policies:
         try:
             run_id = wish.run_id or self._best_of(wish)
             self.deploy(run_id, wish.name, select=wish.select)
+        except RegistryError as exc:
+            log.warning("policy %s waits for the registry: %s", wish.name, exc)
         except ArenaError as exc:
             self._hopeless.add(wish)
             log.warning("policy %s was not deployed: %s", wish.name, exc)
@@ -236,6 +245,7 @@ class Policies:
             target = self._target(version)
             if version.state is PolicyState.LOADING:
                 self._endpoints.probe(target)
+            self._told.add(version.name)
             self._endpoints.serve(target)
         except PolicyUnusable as exc:
             self._give_up(version, str(exc))

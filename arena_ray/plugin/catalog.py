@@ -1,7 +1,7 @@
-"""Plugins seen from outside: their code is loaded in a process of its own, so that it can hurt nobody else.
+"""Plugins seen from outside: the code of each is loaded in a process of its own, so that it can hurt nobody else.
 
-A file that exits, hangs or patches what it likes while it is loaded ends only that process. It is asked again without
-the file, which is then listed with what it did.
+A file that exits, hangs or patches what it likes while it is loaded ends only that process; it is then listed with what
+it did.
 """
 
 from __future__ import annotations
@@ -9,22 +9,30 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from arena_ray.model.errors import ArenaError
+from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.description import PluginDescription
-from arena_ray.plugin.discovery import require_usable
+from arena_ray.plugin.discovery import Source, contested, require_usable, sources
 from arena_ray.plugin.schema import Schema
 
 LOAD_TIMEOUT_S = 20.0
 """How long a file may take to be loaded, or a plugin's own check to answer."""
+
+AT_ONCE = 4
+"""So many are loaded side by side."""
 
 
 class HasSchema(Protocol):
@@ -50,113 +58,106 @@ class Plugins(Protocol):
 
 @dataclass(frozen=True)
 class ListedPlugin:
-    """A plugin without its code; what its own check says is asked of its process."""
+    """A plugin without its code, and the source that has it; what its own check says is asked of a process."""
 
     description: PluginDescription
     schema: Schema
+    source: str
 
 
-@dataclass
-class _Conversation:
-    """What one process said, until it ended or fell silent."""
-
-    answer: dict[str, Any] | None = None
-    source: str | None = None
-    """What it was loading at last; None before the first and after the last."""
-    how: str = ""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Catalog:
-    """The plugins that are installed, and those dropped into *directories*."""
+    """The plugins that are installed, and those dropped into *directories*, as they are at each call."""
 
     directories: Sequence[Path] = ()
     timeout_s: float = LOAD_TIMEOUT_S
-    _refused: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """By source why it is left out, and as of which change of its file."""
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """The sources that are left out since they hung or left, each with the reason; until their files change."""
-        return {source: why for source, (why, stamp) in self._refused.items() if stamp == _stamp(source)}
 
     def describe(self) -> list[PluginDescription]:
-        """Return everything that was found, by name, usable or not."""
-        found = self._ask()["plugins"]
-        return [PluginDescription.model_validate(each) for each in found]
+        """Return everything that is found, by name, usable or not."""
+        return [description for _, description in self._look()]
 
     def require(self, name: str) -> ListedPlugin:
         """See :class:`Plugins`."""
-        found = self.describe()
-        usable = {each.name: each for each in found if each.problem is None}
+        found = self._look()
+        usable = {each.name: (source, each) for source, each in found if each.problem is None}
         require_usable(
             name,
-            scopes={each.name: each.scope for each in usable.values() if each.scope},
-            problems={each.name: each.problem for each in found if each.problem},
+            scopes={each.name: each.scope for _, each in usable.values() if each.scope},
+            problems={each.name: each.problem for _, each in found if each.problem},
         )
-        description = usable[name]
+        source, description = usable[name]
         settings = {setting.name: setting for setting in description.settings}
-        check = (lambda values: self._check(name, values)) if description.has_check else None
-        return ListedPlugin(description, Schema(settings, check))
+        check = partial(self._check, source, name) if description.has_check else None
+        return ListedPlugin(description, Schema(settings, check), source)
 
-    def _check(self, name: str, values: Mapping[str, Any]) -> list[str]:
+    def _look(self) -> list[tuple[str, PluginDescription]]:
+        """Return what each source holds, beside its name; what two claim is given to neither."""
+        known = list(sources(self.directories))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            held = pool.map(self._described, known)
+        found = [(source.name, each) for source, those in zip(known, held, strict=True) for each in those]
+        claims: dict[str, dict[str, tuple[str, PluginDescription]]] = defaultdict(dict)
+        for source, each in found:
+            if each.problem is None:
+                claims[each.name][each.place] = (source, each)  # one place that two sources name is no contest
+        settled = [(source, each) for source, each in found if each.problem is not None]
+        for name, places in claims.items():
+            if len(places) == 1:
+                settled += places.values()
+            else:
+                broken = contested(name, list(places))
+                settled.append(("", PluginDescription(name=name, origin=broken.source, problem=broken.reason)))
+        return sorted(settled, key=lambda pair: (pair[1].name, pair[1].problem is not None))
+
+    def _described(self, source: Source) -> list[PluginDescription]:
+        answer, how = self._ask(source=source.name)
+        if answer is None:
+            return [PluginDescription(name=source.label, origin=source.name, problem=f"its process {how}")]
+        return [PluginDescription.model_validate(each) for each in answer["plugins"]]
+
+    def _check(self, source: str, name: str, values: Mapping[str, Any]) -> list[str]:
         plain = {key: value.to_data() if isinstance(value, SearchSpace) else value for key, value in values.items()}
-        return list(self._ask(check={"name": name, "settings": plain})["mistakes"])
+        answer, how = self._ask(source=source, check={"name": name, "settings": plain})
+        if answer is None:
+            raise SpecError(f"its process {how}")
+        return list(answer["mistakes"])
 
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        """Return the answer of a process that loads the plugins; what ends it or hangs is left out from then on."""
-        while True:
-            said = self._talk({"directories": [str(path) for path in self.directories], **request})
-            if said.answer is not None:
-                return said.answer
-            if said.source is None or said.source in self.refused:
-                raise ArenaError(f"the plugins could not be looked at: their process {said.how}")
-            self._refused[said.source] = (f"its process {said.how} while it was loaded", _stamp(said.source))
-
-    def _talk(self, request: Mapping[str, Any]) -> _Conversation:
+    def _ask(self, **request: Any) -> tuple[dict[str, Any] | None, str]:
+        """Return what a process answers that loads one source; or None, and what became of it."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "arena_ray.plugin.examiner"],
+            [sys.executable, "-P", "-m", "arena_ray.plugin.examiner"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
+            start_new_session=True,
         )
         assert process.stdin is not None  # asked for with PIPE
         assert process.stdout is not None
         with process:
             try:
-                process.stdin.write(json.dumps({**request, "skip": self.refused}).encode())
-                process.stdin.close()
-                said = _listen(process.stdout.fileno(), self.timeout_s)
-                if said.answer is None and not said.how:
-                    said.how = f"ended with exit code {process.wait(self.timeout_s)}"
+                with suppress(BrokenPipeError):
+                    process.stdin.write(json.dumps({**request, "directories": [*map(str, self.directories)]}).encode())
+                    process.stdin.close()
+                answer, is_silent = _listen(process.stdout.fileno(), self.timeout_s)
+                if answer is not None or is_silent:
+                    return answer, f"fell silent for {self.timeout_s:g} s while it was loaded"
+                return None, f"ended with exit code {process.wait(self.timeout_s)} while it was loaded"
             finally:
-                process.kill()
-        return said
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # also what the file has started
 
 
-def _stamp(source: str) -> int:
-    """Return when the file that *source* is was changed last; 0 where it is none."""
-    try:
-        return Path(source).stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _listen(fd: int, timeout_s: float) -> _Conversation:
-    """Return what is said on *fd*, until it is closed or nothing has come for *timeout_s*."""
-    said, pending = _Conversation(), b""
+def _listen(fd: int, timeout_s: float) -> tuple[dict[str, Any] | None, bool]:
+    """Return the one JSON line that comes from *fd*, or None; and whether nothing came for *timeout_s*."""
+    said = b""
     deadline = time.monotonic() + timeout_s
     while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
         chunk = os.read(fd, 65536)
         if not chunk:
-            return said
-        *lines, pending = (pending + chunk).split(b"\n")
-        for message in map(json.loads, lines):
-            deadline = time.monotonic() + timeout_s
-            said.source = message.get("source")
-            said.answer = None if "source" in message else message
-        if said.answer is not None:
-            return said
-    said.how = f"fell silent for {timeout_s:g} s"
-    return said
+            return None, False
+        said += chunk
+        if said.endswith(b"\n"):
+            answer: dict[str, Any] = json.loads(said)
+            return answer, False
+    return None, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arena_ray.model.spec import Strict
-from arena_ray.plugin.discovery import LoadedPlugins
+from arena_ray.plugin.discovery import BrokenPlugin, LoadedPlugins
 from arena_ray.plugin.registration import Plugin, Scope
 from arena_ray.plugin.setting import Setting
 
@@ -21,6 +21,8 @@ class PluginDescription(Strict):
     enabled_by_default: bool = False
     origin: str
     """The file, or where the broken one comes from."""
+    place: str = ""
+    """File and function: two plugins that share it are one."""
     settings: tuple[Setting, ...] = ()
     has_check: bool = False
     """Whether it checks its settings itself besides."""
@@ -39,13 +41,20 @@ def describe_plugin(plugin: Plugin) -> PluginDescription:
         tags=plugin.tags,
         enabled_by_default=plugin.enabled_by_default,
         origin=plugin.origin,
+        place=plugin.place,
         settings=tuple(plugin.schema.settings.values()),
         has_check=plugin.schema.check is not None,
     )
 
 
+def describe(found: Plugin | BrokenPlugin) -> PluginDescription:
+    """Return what was found as a value, usable or not."""
+    if isinstance(found, BrokenPlugin):
+        return PluginDescription(name=found.name, origin=found.source, problem=found.reason)
+    return describe_plugin(found)
+
+
 def describe_plugins(loaded: LoadedPlugins) -> list[PluginDescription]:
     """Return everything that was found, by name, usable or not."""
-    found = [describe_plugin(plugin) for plugin in loaded.plugins.values()]
-    found += [PluginDescription(name=each.name, origin=each.source, problem=each.reason) for each in loaded.broken]
+    found = [describe(each) for each in loaded.plugins.values()] + [describe(each) for each in loaded.broken]
     return sorted(found, key=lambda each: (each.name, each.problem is not None))

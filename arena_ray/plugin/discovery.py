@@ -78,25 +78,12 @@ def require_usable(name: str, *, scopes: Mapping[str, Scope], problems: Mapping[
     raise SpecError(f"no plugin {name!r}; {nearest(name, scopes)}{hint}")
 
 
-def load_plugins(
-    directories: Sequence[Path] = (),
-    *,
-    skip: Mapping[str, str] | None = None,
-    on_source: Callable[[str], None] = lambda _: None,
-) -> LoadedPlugins:
-    """Load every installed plugin, and those of *directories*. A name that two functions claim is given to neither.
-
-    Args:
-        directories: Folders into which plugins are dropped.
-        skip: Sources that are not loaded, each with the reason.
-        on_source: Told of each source before it is loaded.
-    """
+def load_plugins(directories: Sequence[Path] = ()) -> LoadedPlugins:
+    """Load every installed plugin, and those of *directories*. A name that two functions claim is given to neither."""
     found: list[Plugin] = []
     broken: list[BrokenPlugin] = []
-    for source in _sources(directories):
-        on_source(source.name)
-        refused = BrokenPlugin(source.label, source.name, skip[source.name]) if skip and source.name in skip else None
-        for each in [refused] if refused else source.load():
+    for source in sources(directories):
+        for each in source.load():
             if isinstance(each, BrokenPlugin):
                 broken.append(each)
             elif each not in found:  # an alias, or a function of a module that is named as well
@@ -104,25 +91,38 @@ def load_plugins(
     claims: dict[str, list[Plugin]] = defaultdict(list)
     for plugin in found:
         claims[plugin.name].append(plugin)
-    broken += [_contested(name, plugins) for name, plugins in claims.items() if len(plugins) > 1]
+    broken += [contested(name, [each.place for each in those]) for name, those in claims.items() if len(those) > 1]
     usable = {name: plugins[0] for name, plugins in sorted(claims.items()) if len(plugins) == 1}
     return LoadedPlugins(usable, tuple(sorted(broken, key=lambda each: each.name)))
 
 
 @dataclass(frozen=True)
-class _Origin:
-    """One place where plugins may be."""
+class Source:
+    """One place where plugins may be: an entry point, or a file. Nothing of it is loaded before ``load`` is called."""
 
     name: str
     label: str
     load: Callable[[], Iterator[Plugin | BrokenPlugin]]
 
 
-def _sources(directories: Sequence[Path]) -> Iterator[_Origin]:
+def sources(directories: Sequence[Path]) -> Iterator[Source]:
+    """Yield every place where plugins are, each under a name of its own."""
     for point in sorted(entry_points(group=GROUP), key=_source):
-        yield _Origin(_source(point), point.name, partial(_load, point))
+        yield Source(f"{point.name} of {_source(point)}", point.name, partial(_load, point))
     for path in drop_ins(directories):
-        yield _Origin(str(path), path.stem, partial(_load_file, path))
+        yield Source(str(path), path.stem, partial(_load_file, path))
+
+
+def find_source(name: str, directories: Sequence[Path]) -> Source:
+    """Return the source of this name.
+
+    Raises:
+        SpecError: It is not there any more.
+    """
+    found = next((source for source in sources(directories) if source.name == name), None)
+    if found is None:
+        raise SpecError(f"{name} is gone, where a plugin was")
+    return found
 
 
 def _load_file(path: Path) -> Iterator[Plugin | BrokenPlugin]:
@@ -138,9 +138,10 @@ def _source(point: EntryPoint) -> str:
     return f"{distribution} ({point.value})"
 
 
-def _contested(name: str, plugins: list[Plugin]) -> BrokenPlugin:
-    places = " and ".join(f"{plugin.origin} ({plugin.function.__name__})" for plugin in plugins)
-    return BrokenPlugin(name, places, f"{places} claim the same name {name!r}; rename one, or remove it")
+def contested(name: str, places: Sequence[str]) -> BrokenPlugin:
+    """Return what a name is that several functions claim."""
+    listed = " and ".join(places)
+    return BrokenPlugin(name, listed, f"{listed} claim the same name {name!r}; rename one, or remove it")
 
 
 def _load(point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:
@@ -166,7 +167,7 @@ def _attempt(load: Callable[[], Any], *, name: str, source: str) -> Any:
 def _modules(loaded: ModuleType, point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:
     within = [each.name for each in pkgutil.iter_modules(getattr(loaded, "__path__", ()))]
     names = [name for name in within if name.endswith(MODULE_SUFFIX)]
-    if not names or plugins_in(loaded):
+    if not names or _plugins_in(loaded):
         yield from _marked(loaded, name=point.name, source=_source(point))
     for name in names:
         source = f"{_source(point)}, module {name}"
@@ -179,13 +180,13 @@ def _modules(loaded: ModuleType, point: EntryPoint) -> Iterator[Plugin | BrokenP
 
 
 def _marked(module: ModuleType, *, name: str, source: str) -> Iterator[Plugin | BrokenPlugin]:
-    plugins = plugins_in(module)
+    plugins = _plugins_in(module)
     yield from plugins
     if not plugins:
         yield BrokenPlugin(name, source, f"no function of {module.__name__} is marked with @register_plugin")
 
 
-def plugins_in(module: ModuleType) -> list[Plugin]:
+def _plugins_in(module: ModuleType) -> list[Plugin]:
     """Return the plugins whose functions *module* itself defines, in their order."""
     return [
         plugin

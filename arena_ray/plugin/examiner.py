@@ -1,8 +1,7 @@
-"""The process in which plugins are loaded to be described: ``python -m arena_ray.plugin.examiner``.
+"""The process in which one source of plugins is loaded to be described: ``python -m arena_ray.plugin.examiner``.
 
-It reads one JSON document: ``directories``, ``skip`` (sources that are not to be loaded, with the reasons), and perhaps
-``check`` (a plugin's name and settings). It writes JSON lines: ``{"source": …}`` before it loads one, and at last the
-answer, ``plugins`` or ``mistakes``. What the plugins' own code prints goes nowhere.
+It reads one JSON document: ``source``, ``directories``, and perhaps ``check`` (a plugin's name and settings). It writes
+one JSON line: ``plugins``, or ``mistakes``. What the plugins' own code prints goes nowhere.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from arena_ray.plugin.description import describe_plugins
-from arena_ray.plugin.discovery import LoadedPlugins, load_plugins
+from arena_ray.plugin.description import describe
+from arena_ray.plugin.discovery import find_source
+from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.setting import SettingType
 
 
-def _mistakes(loaded: LoadedPlugins, name: str, values: Mapping[str, Any]) -> list[str]:
+def _mistakes(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
     """Return what the plugin's own check says. Values come as JSON holds them; those that are wrong are None."""
-    schema = loaded.require(name).schema
+    schema = plugin.schema
     assert schema.check is not None, "a plugin without a check of its own was asked"
     settings = {
         key: schema.settings[key].fit(value, place=key)
@@ -31,36 +31,28 @@ def _mistakes(loaded: LoadedPlugins, name: str, values: Mapping[str, Any]) -> li
     }
     try:
         return list(schema.check(settings))
-    except Exception as exc:  # noqa: BLE001 - a plugin's own code, which may not expect that a setting is missing
+    except BaseException as exc:  # noqa: BLE001 - a plugin's own code, which may not expect that a setting is missing
         if any(value is None for value in values.values()):
             return []
         return [f"the plugin's own check failed: {type(exc).__name__}: {exc}"]
 
 
-def answer(request: Mapping[str, Any], *, say: IO[str]) -> None:
-    """Load what *request* asks for, and write the answer to *say*."""
-
-    def tell(message: Mapping[str, Any]) -> None:
-        say.write(json.dumps(message) + "\n")
-        say.flush()
-
-    loaded = load_plugins(
-        [Path(each) for each in request["directories"]],
-        skip=request["skip"],
-        on_source=lambda source: tell({"source": source}),
-    )
-    tell({"source": None})
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the source that *request* names, and return what is asked of it."""
+    found = list(find_source(request["source"], [Path(each) for each in request["directories"]]).load())
     if check := request.get("check"):
-        tell({"mistakes": _mistakes(loaded, check["name"], check["settings"])})
-    else:
-        tell({"plugins": [each.model_dump(mode="json") for each in describe_plugins(loaded)]})
+        [plugin] = [each for each in found if isinstance(each, Plugin) and each.name == check["name"]]
+        return {"mistakes": _mistakes(plugin, check["settings"])}
+    return {"plugins": [describe(each).model_dump(mode="json") for each in found]}
 
 
 def main() -> None:
     """Answer what stands on standard input."""
-    say = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    say = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # plugins may print
-    answer(json.load(sys.stdin), say=say)
+    said = json.dumps(answer(json.load(sys.stdin))).encode() + b"\n"
+    while said:
+        said = said[os.write(say, said) :]
     os._exit(0)  # whatever threads the plugins have started
 
 

@@ -46,6 +46,11 @@ class Plugin:
     tags: tuple[str, ...]
     enabled_by_default: bool
 
+    @property
+    def place(self) -> str:
+        """Its file and its function: two plugins that share it are one."""
+        return f"{self.origin} ({self.function.__name__})"
+
 
 def register_plugin(
     name: str,

@@ -11,24 +11,24 @@ import sqlalchemy as sa
 from arena_ray.model.records import Note
 from arena_ray.registry.tables import notes
 
-_COLUMNS = [column for column in notes.c if column.name not in ("serial", "number")]
+_COLUMNS = [column for column in notes.c if column.name not in ("serial", "call")]
 
 
 @dataclass(frozen=True)
 class NewNote:
-    """A note, on an experiment or one of its runs. ``number`` counts those of one plugin execution."""
+    """A note, on an experiment or one of its runs. ``call`` names it among those of one plugin execution."""
 
     experiment_id: str
     text: str
     run_id: str | None = None
     execution_id: str | None = None
-    number: int | None = None
+    call: str | None = None
 
 
 def add_note(connection: sa.Connection, note: NewNote, *, now: datetime, new_id: Callable[[], str]) -> Note:
-    """Return the note as it is kept; one of the same execution and number is not written twice."""
+    """Return the note as it is kept; one of the same execution and call is not written twice."""
     if note.execution_id is not None:
-        place = sa.and_(notes.c.execution_id == note.execution_id, notes.c.number == note.number)
+        place = sa.and_(notes.c.execution_id == note.execution_id, notes.c.call == note.call)
         known = connection.execute(sa.select(*_COLUMNS).where(place)).mappings().first()
         if known is not None:
             return Note(**known)

@@ -63,7 +63,7 @@ class PluginStore(Door):
         *,
         run_id: str | None = None,
         execution_id: str | None = None,
-        number: int | None = None,
+        call: str | None = None,
     ) -> Note:
         """Write a note down, and return it.
 
@@ -72,9 +72,9 @@ class PluginStore(Door):
             text: Any text.
             run_id: The run that it is about, where it is about one.
             execution_id: The plugin execution that writes it.
-            number: Which of the notes of that execution it is, given with it: each is written once.
+            call: Which of the notes of that execution it is, given with it: each is written once.
         """
-        note = notes.NewNote(experiment_id, text, run_id=run_id, execution_id=execution_id, number=number)
+        note = notes.NewNote(experiment_id, text, run_id=run_id, execution_id=execution_id, call=call)
         with self._database.write() as connection:
             return notes.add_note(connection, note, now=self._clock(), new_id=self._new_id)
 

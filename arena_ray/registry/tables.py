@@ -85,11 +85,12 @@ class Prose(sa.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return *value* as text that any database takes."""
-        return (
-            None
-            if value is None
-            else value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-        )
+        return None if value is None else storable(value)
+
+
+def storable(text: str) -> str:
+    """Return *text* as any database takes it."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 metadata = sa.MetaData(
@@ -276,10 +277,10 @@ notes = sa.Table(
     sa.Column("experiment_id", sa.ForeignKey("experiments.experiment_id"), nullable=False, index=True),
     sa.Column("execution_id", sa.ForeignKey("executions.execution_id")),
     sa.Column("run_id", sa.ForeignKey("runs.run_id")),
-    sa.Column("number", sa.Integer),
+    sa.Column("call", sa.String),
     sa.Column("text", Prose, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
-    sa.UniqueConstraint("execution_id", "number"),
+    sa.UniqueConstraint("execution_id", "call"),
 )
 
 policy_versions = sa.Table(

@@ -27,11 +27,14 @@ class Wire:
         self._reader.start()
 
     def _drain(self) -> None:
-        with suppress(OSError), self._socket.makefile("rb") as lines:
-            for line in lines:
-                with suppress(ValueError):  # the other process was killed in the middle of a line
-                    self._messages.put(json.loads(line))
-        self._messages.put(None)
+        try:
+            with suppress(OSError), self._socket.makefile("rb") as lines:
+                for line in lines:
+                    # the other process was killed in the middle of a line, or is out to do harm
+                    with suppress(ValueError, RecursionError):
+                        self._messages.put(json.loads(line))
+        finally:
+            self._messages.put(None)
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message, or None after *timeout_s* or at the wire's end (then ``is_open`` is False)."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import ValidationError
+import ray
 
-from arena_ray.model.errors import ArenaError, PluginMistake, StaleDriver
+from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError, StaleDriver
 from arena_ray.model.records import Execution
 from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
@@ -17,6 +19,10 @@ from arena_ray.runner.wire import Message, Wire
 from arena_ray.scheduling.plugin_port import NoteOrder, PluginPort, RevisionOrder, RunOrder
 
 LOOK_S = 0.2
+REGISTRY_PATIENCE_S = 60.0
+RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Host(Protocol):
@@ -55,7 +61,8 @@ class Conversation:
     """What it wants tuned; answered by :meth:`answer_study`."""
     has_runs: bool = False
     """Whether it starts runs itself."""
-    _study_call: int | None = None
+    _has_revisions: bool = False
+    _study_call: Any = None
 
     def hold(self) -> Message:
         """Answer until the process has ended; return what it said last, or how it ended without a word.
@@ -71,28 +78,42 @@ class Conversation:
                     continue
                 how = self.host.end()
                 return {"outcome": "failed", "reason": f"the plugin's process ended without a word: {how}"}
-            if message["type"] == "ended":
+            kind = message.get("type") if isinstance(message, dict) else None
+            if kind == "ended":
                 return message
-            if message["type"] == "call":
+            if kind == "call":
                 self._answer(message)
 
     def _answer(self, message: Message) -> None:
+        number, method = message.get("id"), str(message.get("method"))
         try:
-            result = self._carry_out(message["method"], message["keys"], number=message["id"])
-        except StaleDriver:
-            raise
+            result = self._try(method, message.get("keys") or {}, number=number)
+        except (StaleDriver, RegistryError, ray.exceptions.RayError):
+            raise  # not the plugin's fault: another driver has taken over, or goes on from here
         except ArenaError as exc:
-            self._refuse(message["id"], exc)
-        except (ValidationError, TypeError) as exc:  # a call of another version, or with values of no use
-            self._refuse(message["id"], PluginMistake(f"{message['method']}: {exc}"))
+            self._refuse(number, exc)
+        except Exception as exc:
+            log.exception("call %s of plugin %s failed", method, self.execution.plugin)
+            self._refuse(number, PluginMistake(f"{method} cannot be carried out: {type(exc).__name__}: {exc}"))
         else:
-            if message["method"] != "tune":
-                self.host.wire.send("answer", id=message["id"], result=result)
+            if method != "tune":
+                self.host.wire.send("answer", id=number, result=result)
 
-    def _refuse(self, number: int, error: ArenaError) -> None:
+    def _try(self, method: str, keys: dict[str, Any], *, number: Any) -> Any:
+        """Carry a call out; where the registry cannot be reached for a while, try again."""
+        deadline = time.monotonic() + REGISTRY_PATIENCE_S
+        while True:
+            try:
+                return self._carry_out(method, keys, number=number)
+            except RegistryError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+
+    def _refuse(self, number: Any, error: ArenaError) -> None:
         self.host.wire.send("answer", id=number, error={"kind": type(error).__name__, "message": str(error)})
 
-    def _carry_out(self, method: str, keys: dict[str, Any], *, number: int) -> Any:
+    def _carry_out(self, method: str, keys: dict[str, Any], *, number: Any) -> Any:
         handlers: dict[str, Callable[..., Any]] = {
             "add_revision": self._add_revision,
             "start_run": self._start_run,
@@ -109,6 +130,9 @@ class Conversation:
 
     def _add_revision(self, **keys: Any) -> dict[str, Any]:
         order = RevisionOrder.model_validate(keys)
+        if self._study_call is not None:
+            raise PluginMistake("a revision was made after api.tune; an execution does one of the two")
+        self._has_revisions = True
         made = self.port.add_revision(self.execution.execution_id, order, driver=self.driver)
         return made.model_dump(mode="json")
 
@@ -129,11 +153,14 @@ class Conversation:
     def _find(self, *, kind: str) -> list[dict[str, Any]]:
         return [row.model_dump(mode="json") for row in self.port.find(self.execution.experiment_id, kind)]
 
-    def _tune(self, keys: dict[str, Any], number: int) -> None:
+    def _tune(self, keys: dict[str, Any], number: Any) -> None:
         if self._study_call is not None:
             raise PluginMistake("api.tune was called a second time; an execution has one study")
-        if self.has_runs:
-            raise PluginMistake("api.tune was called after api.create_run; an execution does one of the two")
+        if self.has_runs or self._has_revisions:
+            raise PluginMistake(
+                "api.tune was called after a revision or a run was made; an execution does one of the two: "
+                "what all runs of a study have in common stands in the experiment file"
+            )
         study = study_from_data(keys["study"])
         self._study_call = number
         self.studies.put(study)

@@ -175,7 +175,7 @@ def start_host(execution_id: str, workspace: Workspace, environ: Mapping[str, st
     output = workspace.executions / f"{execution_id}.log"
     env = {key: value for key, value in environ.items() if not key.startswith("RAY_")}
     return GuardedProcess.start(
-        [sys.executable, "-u", "-m", "arena_ray.host", "{fd}"],
+        [sys.executable, "-P", "-u", "-m", "arena_ray.host", "{fd}"],
         cwd=workspace.home,
         env=env | {"CUDA_VISIBLE_DEVICES": ""},
         stdout=output,

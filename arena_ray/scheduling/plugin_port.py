@@ -33,13 +33,13 @@ class RunOrder(Record):
     """None for the experiment's own."""
     flags: dict[str, FlagValue] = Field(default_factory=dict)
     description: str = ""
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
 
 
 class NoteOrder(Record):
-    """A note that a plugin writes; ``number`` counts those of its execution from 0."""
+    """A note that a plugin writes, or that we write of its runs; ``call`` names it within its execution."""
 
-    number: int
+    call: str
     text: str
     run_id: str | None = None
 

@@ -76,7 +76,7 @@ class PolicyReplica:
             return _failure(503, "EndpointUnavailable", "the policy is being loaded")
         if target.token_digest is not None and not _is_allowed(request, target.token_digest):
             return _failure(401, "ArenaError", "the token is missing or wrong; it stands in gateway.json")
-        method, is_for_action = request.method, request.scope["path"].endswith("/act")
+        method, is_for_action = request.method, request.scope["path"].endswith(f"/{target.name}/act")
         if method == "GET" and not is_for_action:
             return _json(_description(policy, target))
         if method == "POST" and is_for_action:

@@ -218,7 +218,7 @@ def fill_plugin(store: Store) -> None:
         description="Testing hyperparameters",
         **source,
     )
-    store.add_note(execution.experiment_id, "📊 begun", execution_id=execution.execution_id, number=0)
+    store.add_note(execution.experiment_id, "📊 begun", execution_id=execution.execution_id, call="note 0")
     store.add_note(execution.experiment_id, "no return", run_id=run.run_id)
 
 

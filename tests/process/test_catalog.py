@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from arena_ray.host.__main__ import find_plugin
@@ -34,16 +36,33 @@ os.system("echo and its children too")
 """
 
 
+SLEEP_S = "3599.125"
+
+
+def _is_sleeping(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE and SLEEP_S in process.cmdline()
+    return False
+
+
 def test_files_that_hang_or_leave_are_listed_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "a_plugin.py").write_text("import os; os._exit(4)\n")
     (tmp_path / "b_plugin.py").write_text("while True: pass\n")
     (tmp_path / "c_plugin.py").write_text(CHECKED)
+    (tmp_path / "d_plugin.py").write_text(
+        "import os, threading, time\nthreading.Timer(.1, os._exit, [5]).start()\ntime.sleep(.5)\n"
+    )
+    (tmp_path / "e_plugin.py").write_text("import pydantic\npydantic.BaseModel.model_dump = None\n")
+    (tmp_path / "f_plugin.py").write_text(f"import subprocess\nsubprocess.Popen(['sleep', '{SLEEP_S}'])\n")
     catalog = Catalog([tmp_path], timeout_s=2.0)
     found = {each.name: each for each in catalog.describe()}
     assert found["a_plugin"].problem == "its process ended with exit code 4 while it was loaded"
+    assert found["d_plugin"].problem == "its process ended with exit code 5 while it was loaded"
+    assert "AttributeError" in (found["e_plugin"].problem or "") or "ended with" in (found["e_plugin"].problem or "")
     assert found["b_plugin"].problem == "its process fell silent for 2 s while it was loaded"
     assert (found["checked"].problem, found["pbt"].problem) == (None, None)
     assert found["checked"].origin == str(tmp_path / "c_plugin.py")
+    assert not [each for each in psutil.process_iter() if _is_sleeping(each)]
     with pytest.raises(SpecError, match="plugin 'a_plugin' cannot be used: its process ended with exit code 4"):
         catalog.require("a_plugin")
     (tmp_path / "b_plugin.py").write_text(CHECKED.replace('"checked"', '"mended"'))

@@ -33,6 +33,13 @@ def test_an_execution_that_has_not_ended_goes_on(core, submission_of) -> None:
     assert (again.execution, again.created) == (first.execution, False)
 
 
+def test_an_execution_that_goes_on_deploys_where_the_newest_file_says(core, submission_of) -> None:
+    first = core.start(submission_of(plugin=pbt()))
+    again = core.start(submission_of(plugin=pbt(), deploy={"name": "cartpole"}))
+    assert (again.execution.execution_id, again.created) == (first.execution.execution_id, False)
+    assert again.execution.spec.deploy.name == "cartpole"
+
+
 @pytest.mark.parametrize(
     "changed", [{"plugin": pbt(population=6)}, {"seed": 5}, {"flags": {"total_timesteps": 2048}}, {"force_new": True}]
 )

@@ -41,7 +41,7 @@ class World:
         return self.orders.start_run(self.execution.execution_id, order, driver=driver)
 
     def note(self, number: int, text: str, *, driver: str = DRIVER, **keys: object):
-        order = NoteOrder.model_validate({"number": number, "text": text} | keys)
+        order = NoteOrder.model_validate({"call": f"note {number}", "text": text} | keys)
         return self.orders.add_note(self.execution.execution_id, order, driver=driver)
 
     def revisions(self):
@@ -86,6 +86,12 @@ def test_a_plugin_that_asks_for_something_else_at_the_same_place_is_told(world: 
     for change in ({"name": "second"}, {"name": "first", "hyperparameters": {"learning_rate": 2e-3}}):
         with pytest.raises(SpecError, match="made revision 'first' at this place when it ran before"):
             world.revise(0, **{"hyperparameters": {"learning_rate": 1e-3}, **change})
+
+    world.start(0, seed=5)
+    world.note(0, "first")
+    for again in (lambda: world.start(0, seed=6), lambda: world.note(0, "second")):
+        with pytest.raises(SpecError, match="after a restart a plugin must ask for the same as before"):
+            again()
 
 
 def test_a_run_is_of_the_revision_that_it_names_or_else_of_the_file_s(core: Orchestrator, world: World) -> None:
@@ -169,6 +175,21 @@ def test_runs_of_a_paused_execution_are_paused(core: Orchestrator, world: World)
     assert (run.state, run.reason) == (RunState.PAUSED, "paused by the user")
 
 
+def test_a_run_queued_while_its_execution_is_resumed_goes_on(core: Orchestrator, world: World, monkeypatch) -> None:
+    store = core._store
+    core.experiments.pause("x")
+    move = store.move_run
+
+    def move_while_resumed(run_id: str, *args, **keys):
+        moved = move(run_id, *args, **keys)
+        monkeypatch.setattr(store, "move_run", move)
+        store.move_execution(world.execution.execution_id, ExecutionState.RUNNING)
+        return moved
+
+    monkeypatch.setattr(store, "move_run", move_while_resumed)
+    assert world.start(0).state is RunState.QUEUED
+
+
 def test_the_registry_can_be_looked_into(world: World, core: Orchestrator, tmp_path: Path) -> None:
     run = world.start(0)
     assert [each.name for each in world.orders.find(world.execution.experiment_id, "experiments")] == ["x"]
@@ -180,6 +201,7 @@ def test_the_registry_can_be_looked_into(world: World, core: Orchestrator, tmp_p
 
 def test_a_plugin_begins_on_an_experiment_with_its_newest_revision(core: Orchestrator, world: World) -> None:
     newest = world.revise(0, name="tuned", hyperparameters={"learning_rate": 1e-3})
+    world.start(0, revision_id=newest.revision_id, flags={"num_envs": 2})  # for this run alone
     core.experiments.stop("x")
     space = {"ent_coef": {"uniform": [0.0, 0.1]}}
     call = PluginCall(name="pbt", settings={"perturbation_interval": 1000, "param_space": space})
@@ -187,7 +209,7 @@ def test_a_plugin_begins_on_an_experiment_with_its_newest_revision(core: Orchest
     assert execution is not None
     assert (execution.revision_id, execution.state) == (newest.revision_id, ExecutionState.RUNNING)
     assert execution.spec.hyperparameters == {"gamma": 0.9, "learning_rate": 1e-3}
-    assert len(world.revisions()) == 2
+    assert len(world.revisions()) == 3
     assert not core.run_plugin("x", call).created
     with pytest.raises(NotFound, match="no experiment 'y'"):
         core.run_plugin("y", call)

@@ -43,9 +43,9 @@ def test_notes_written_at_once_are_all_kept(bench: Any) -> None:
     assert sorted(note.text for note in kept) == sorted(f"note {number}" for number in range(24))
 
 
-def test_a_note_of_one_number_is_written_once(bench: Any) -> None:
+def test_a_note_of_one_call_is_written_once(bench: Any) -> None:
     execution, _ = bench.execute()
-    keys = {"execution_id": execution.execution_id, "number": 0}
+    keys = {"execution_id": execution.execution_id, "call": "note 0"}
     first = bench.store.add_note(execution.experiment_id, "first", **keys)
     assert bench.store.add_note(execution.experiment_id, "second", **keys) == first
     assert first.created_at == bench.clock()

@@ -48,7 +48,7 @@ class Orchestrator:
     stopped: list[tuple[str, str]] = field(default_factory=list)
     ended: list[tuple[ExecutionState, str | None]] = field(default_factory=list)
     driver: str = DRIVER
-    notes: dict[int, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     revisions: list[RevisionOrder] = field(default_factory=list)
 
     def record(self, execution_id: str) -> StudyRecord:
@@ -112,7 +112,7 @@ class Orchestrator:
         return self.add_run(execution_id, driver=driver, member=order.member, hyperparameters=order.flags, seed=seed)
 
     def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> None:
-        self.notes[order.number] = order.text
+        self.notes[order.call] = order.text
 
     def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
         self.revisions.append(order)

@@ -13,10 +13,10 @@ import pytest
 from host_kit import ThreadHost
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution
 
-from arena_ray.model.errors import SpecError, StaleDriver
+from arena_ray.model.errors import PluginMistake, RegistryError, SpecError, StaleDriver
 from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.plugin import PluginStopped
-from arena_ray.scheduling import study_runs
+from arena_ray.scheduling import conversation, study_runs
 from arena_ray.scheduling.execution import STOP_GRACE_S, ExecutionDriver
 
 
@@ -209,7 +209,7 @@ def test_a_plugin_makes_a_revision_and_a_run_of_it_and_waits_for_its_end() -> No
     [order] = world.orchestrator.revisions
     assert (order.number, order.name, order.notes, order.parent_id) == (0, "Test", "a try", None)
     assert world.orchestrator.runs[0].hyperparameters == {"width": 3}
-    assert world.orchestrator.notes == {0: "0"}
+    assert world.orchestrator.notes == {"note 0": "0"}
     assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
 
 
@@ -244,7 +244,7 @@ def test_giving_up_on_a_run_is_told_though_the_function_does_not_look() -> None:
     [(state, reason)] = world.orchestrator.ended
     assert (state, reason) == (ExecutionState.COMPLETED, "gave up waiting for r0 after 0.001 min: it is queued")
     assert world.returned == [{"r0": "timed_out"}]
-    assert world.orchestrator.notes == {0: f"⚠️ {reason}"}
+    assert world.orchestrator.notes == {"gave up on r0": f"⚠️ {reason}"}
 
 
 def test_runs_that_failed_are_told_though_the_function_does_not_look() -> None:
@@ -262,6 +262,76 @@ def test_an_execution_either_tunes_or_starts_runs() -> None:
     [(state, reason)] = world.orchestrator.ended
     assert state is ExecutionState.FAILED
     assert "does one of the two" in (reason or "")
+
+
+def test_what_all_runs_of_a_study_have_in_common_is_not_made_by_the_plugin() -> None:
+    world = World(lambda context, api: (api.create_revision_with_hyperparameters("r", {}), tuning(context, api)))
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert "stands in the experiment file" in (world.orchestrator.ended[0][1] or "")
+
+
+def test_a_call_that_fails_unforeseen_is_the_plugin_s_and_the_driver_goes_on() -> None:
+    caught: list[Exception] = []
+    begin = threading.Event()
+
+    def careless(context: Any, api: Any) -> None:
+        begin.wait(5)
+        try:
+            api.create_run()
+        except PluginMistake as exc:
+            caught.append(exc)
+        api.add_note("went on")
+
+    world = World(careless)
+
+    def overflow(*args: Any, **keys: Any) -> None:
+        raise OverflowError("too large")
+
+    world.orchestrator.start_run = overflow  # type: ignore[method-assign]
+    begin.set()
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert "start_run cannot be carried out: OverflowError: too large" in str(caught[0])
+    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
+    assert world.orchestrator.notes == {"note 0": "went on"}
+
+
+def test_a_registry_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "RETRY_S", 0.01)
+    begin = threading.Event()
+    world = World(lambda context, api: (begin.wait(5), api.add_note("kept")))
+    write, failures = world.orchestrator.add_note, [RegistryError("away"), RegistryError("away")]
+
+    def add_note(*args: Any, **keys: Any) -> None:
+        if failures:
+            raise failures.pop()
+        write(*args, **keys)
+
+    world.orchestrator.add_note = add_note  # type: ignore[method-assign]
+    begin.set()
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert failures == []
+    assert world.orchestrator.notes == {"note 0": "kept"}
+    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"[1]\n", b"not json\n", b"[" * 200_000 + b"\n", b'{"type": "call"}\n'])
+def test_a_process_that_speaks_nonsense_on_its_wire_hurts_nobody(line: bytes) -> None:
+    def babble(context: Any, api: Any) -> None:
+        context.connection._wire._socket.sendall(line)
+        api.add_note("after it")
+
+    world = World(babble)
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert world.orchestrator.notes == {"note 0": "after it"}
+
+
+def test_a_plugin_that_says_it_was_stopped_and_was_not_has_failed() -> None:
+    def pretend(context: Any, api: Any) -> None:
+        raise PluginStopped
+
+    world = World(pretend)
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert world.orchestrator.ended[0][0] is ExecutionState.FAILED
 
 
 def test_a_stopped_plugin_can_still_write_a_note_but_starts_nothing() -> None:
@@ -282,7 +352,7 @@ def test_a_stopped_plugin_can_still_write_a_note_but_starts_nothing() -> None:
     world.driver.stop()
     world.tick_until(lambda: world.driver.is_gone())
     assert len(caught) == 3
-    assert world.orchestrator.notes == {0: "✅ Best: None"}
+    assert world.orchestrator.notes == {"note 0": "✅ Best: None"}
     assert world.orchestrator.runs == {}
 
 

@@ -17,8 +17,8 @@ def _text(name: str, *, nullable: bool = False) -> "sa.Column[object]":
     return sa.Column(name, sa.String(), nullable=nullable)
 
 
-def _number(name: str, *, nullable: bool = False) -> "sa.Column[object]":
-    return sa.Column(name, sa.Integer(), nullable=nullable)
+def _number(name: str) -> "sa.Column[object]":
+    return sa.Column(name, sa.Integer(), nullable=False)
 
 
 def _foreign_key(table: str, column: str, target: str) -> sa.ForeignKeyConstraint:
@@ -41,12 +41,12 @@ def upgrade() -> None:
         _text("note_id"),
         _text("experiment_id"),
         *(_text(name, nullable=True) for name in ("execution_id", "run_id")),
-        _number("number", nullable=True),
+        _text("call", nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
         _time("created_at", nullable=False),
         sa.PrimaryKeyConstraint("serial", name="pk_notes"),
         sa.UniqueConstraint("note_id", name="uq_notes_note_id"),
-        sa.UniqueConstraint("execution_id", "number", name="uq_notes_execution_id_number"),
+        sa.UniqueConstraint("execution_id", "call", name="uq_notes_execution_id_call"),
         _foreign_key("notes", "experiment_id", "experiments.experiment_id"),
         _foreign_key("notes", "execution_id", "executions.execution_id"),
         _foreign_key("notes", "run_id", "runs.run_id"),
