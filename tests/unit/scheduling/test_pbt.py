@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import math
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tune_stage import Roomy, Stage
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
+from arena_ray.scheduling import exploiter
 from arena_ray.scheduling.pbt import PopulationBasedTraining
 from arena_ray.scheduling.tune_space import search_space_of
 
@@ -33,9 +35,9 @@ class Clock:
 
 
 def pbt(*, slots: float = math.inf, **settings: Any) -> PopulationBasedTraining:
-    exploiter = Roomy(tuned=["rate"])
-    exploiter.count = slots
-    defaults = {"perturbation_interval": 3, "param_space": {"rate": tune.uniform(0.0, 1.0)}, "exploiter": exploiter}
+    roomy = Roomy(tuned=["rate"])
+    roomy.count = slots
+    defaults = {"perturbation_interval": 3, "param_space": {"rate": tune.uniform(0.0, 1.0)}, "exploiter": roomy}
     return PopulationBasedTraining(**(defaults | settings))
 
 
@@ -168,6 +170,24 @@ class TestWhatIsHeld:
         stage.step(1)
         stage.start_trials()
         assert stage.weights["t1"] == 1.0  # the donor's at the clone's milestone, four checkpoints ago
+
+    def test_stays_until_the_experiment_s_state_cannot_name_it_any_more(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(exploiter, "_LOOK_S", 0.0)
+        scheduler = pbt(perturbation_interval=1, min_gap=9.0)
+        stage = Stage(tmp_path, scheduler, RATES[:2], num_to_keep=1)
+        state = stage.directory / "x" / "experiment_state-1.json"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        for writing in range(3):
+            state.touch()
+            os.utime(state, ns=(writing, writing + 1))
+            if writing == 0:
+                stage.start_trials()
+                for number in (0, 0, 0, 1, 1):
+                    stage.step(number)
+            scheduler.choose_trial_to_run(stage)
+            gone = {"t0-1", "t0-2", "t1-1"} & self.held(stage) == set()
+            assert gone is (writing == 2)
+        assert self.held(stage) == {"t0-3", "t1-2"}
 
     def test_is_gone_when_all_have_ended(self, tmp_path) -> None:
         stage = Stage(tmp_path, pbt(), RATES)
