@@ -34,7 +34,8 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "others" / "__init__.py").touch()
     (site / "others" / "watcher_plugin.py").write_text(THIRD_PARTY)
     (site / "others" / "hopeless_plugin.py").write_text("raise RuntimeError('no luck')\n")
-    monkeypatch.setenv("PYTHONPATH", str(site))  # plugins are loaded in a process of their own
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))  # plugins are loaded in processes of their own
     return site / "others"
 
 
