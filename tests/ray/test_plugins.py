@@ -39,6 +39,12 @@ def drop(arena: Arena, name: str, body: str) -> Path:
     return path
 
 
+def drop_reference(arena: Arena, file: str) -> None:
+    """Drop one of the reference document's plugins."""
+    arena.workspace.plugins.mkdir(exist_ok=True)
+    shutil.copy(REFERENCE / file, arena.workspace.plugins)
+
+
 def start(arena: Arena, plugin: str, script: str = "counter.py", **keys: object) -> str:
     settings = keys.pop("settings", {})
     flags = keys.pop("flags", COUNTING)
@@ -75,8 +81,7 @@ def host_of(arena: Arena, experiment: str) -> psutil.Process:
 
 
 def test_the_quick_start_of_the_reference_runs_as_it_stands(arena: Arena) -> None:
-    arena.workspace.plugins.mkdir(exist_ok=True)
-    shutil.copy(REFERENCE / "my_plugin.py", arena.workspace.plugins)
+    drop_reference(arena, "my_plugin.py")
     experiment = start(arena, "my_plugin", "dqn", flags=LEARNING)
     execution = end_of(arena, experiment)
     assert (execution.state, execution.reason) == (ExecutionState.COMPLETED, None)
@@ -93,6 +98,7 @@ def test_the_quick_start_of_the_reference_runs_as_it_stands(arena: Arena) -> Non
 def test_the_first_plugin_of_the_page_runs(arena: Arena) -> None:
     example = page("how-to/add-a-plugin.md").examples("python")[0].text
     assert len(example.splitlines()) <= 8
+    arena.workspace.plugins.mkdir(exist_ok=True)
     (arena.workspace.plugins / "two_rates_plugin.py").write_text(example)
     experiment = start(arena, "two_rates", "line.py", flags={"total_timesteps": 50})
     assert end_of(arena, experiment).state is ExecutionState.COMPLETED
@@ -121,7 +127,7 @@ def check_sweep(arena: Arena, experiment: str, rates: list[float], sizes: list[i
 
 
 def test_the_sweeper_of_the_reference_runs_as_it_stands(arena: Arena) -> None:
-    shutil.copy(REFERENCE / "sweeper_plugin.py", arena.workspace.plugins)
+    drop_reference(arena, "sweeper_plugin.py")
     settings = {"learning_rates": [0.0003, 0.001], "batch_sizes": [32]}
     flags = {"total_timesteps": 1500, "learning_starts": 500}
     experiment = start(arena, "sweeper", "dqn", flags=flags, settings=settings)
@@ -131,7 +137,7 @@ def test_the_sweeper_of_the_reference_runs_as_it_stands(arena: Arena) -> None:
 
 @pytest.mark.slow
 def test_the_sweeper_of_the_reference_takes_its_whole_grid_by_default(arena: Arena) -> None:
-    shutil.copy(REFERENCE / "sweeper_plugin.py", arena.workspace.plugins)
+    drop_reference(arena, "sweeper_plugin.py")
     experiment = start(arena, "sweeper", "dqn", flags=LEARNING)
     assert end_of(arena, experiment, timeout_s=600).state is ExecutionState.COMPLETED
     check_sweep(arena, experiment, [0.0001, 0.0003, 0.001], [16, 32, 64])
