@@ -14,7 +14,6 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.orchestrator.core import Orchestrator
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
@@ -22,6 +21,7 @@ from arena_ray.runner.inspection import inspect_script
 from arena_ray.runner.preflight import Submission
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.telemetry.hub import Hub
+from arena_ray.testing.plugins import load_plugins
 from arena_runners.cleanrl import runner as cleanrl
 
 RUNNERS = load_runners().runners

@@ -17,7 +17,6 @@ from arena_ray.model.settings import Settings
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.model.states import AttemptOutcome, ExploitCause, RunState
 from arena_ray.orchestrator.core import Orchestrator
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
@@ -27,6 +26,7 @@ from arena_ray.scheduling.milestones import Course, Milestones
 from arena_ray.scheduling.supervision import Progress, Supervision
 from arena_ray.telemetry.archive import read_metrics
 from arena_ray.telemetry.hub import Hub
+from arena_ray.testing.plugins import load_plugins
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RUNNERS = load_runners().runners

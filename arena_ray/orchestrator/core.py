@@ -94,7 +94,7 @@ class Orchestrator:
             bundles=self._bundles,
             runners=runners,
             locks=self._locks,
-            require_driver=self._require_driver,
+            require=self.executions.require,
         )
         self.experiments = Experiments(store, runs=self, drivers=drivers)
 

@@ -66,7 +66,13 @@ class Executions:
         states = [state for state in ExecutionState if not state.is_final]
         return self._store.list_executions(experiment=experiment_id, states=states)
 
-    def _require(self, execution_id: str, driver: str) -> Execution:
+    def require(self, execution_id: str, driver: str) -> Execution:
+        """Return the execution, for the driver with this token.
+
+        Raises:
+            NotFound: There is no such execution.
+            StaleDriver: Another driver has claimed the experiment since.
+        """
         execution = self._store.get_execution(execution_id)
         if execution is None:
             raise NotFound("execution", execution_id)
@@ -119,7 +125,7 @@ class Executions:
             StaleDriver: Another driver has claimed the experiment since.
             SpecError: The script does not take these hyperparameters.
         """
-        execution = self._require(execution_id, driver)
+        execution = self.require(execution_id, driver)
         source, spec = self._store.execution_source(execution_id), execution.spec
         merged = {**spec.hyperparameters, **hyperparameters}
         report, _ = self.report_of(execution_id)
@@ -181,7 +187,7 @@ class Executions:
         Raises:
             StaleDriver: Another driver has claimed the experiment since; nothing was recorded.
         """
-        self._require(exploit.execution_id, driver)
+        self.require(exploit.execution_id, driver)
         with self._locks[exploit.donor_run_id]:  # its checkpoint is not removed between here and there
             checkpoint = self._store.get_checkpoint(exploit.donor_checkpoint_id)
             digest = checkpoint.digest if checkpoint else ""
@@ -239,7 +245,7 @@ class Executions:
         Raises:
             StaleDriver: Another driver has claimed the experiment since.
         """
-        self._require(execution_id, driver)
+        self.require(execution_id, driver)
         with suppress(IllegalTransition):
             self._store.move_execution(execution_id, state, reason=reason)
         for run in self._store.list_runs(execution_id=execution_id):

@@ -116,7 +116,8 @@ def create_app(
     app.add_exception_handler(Unauthorized, _on_unauthorized)
     routes = APIRouter(prefix=BASE_PATH, dependencies=[Depends(check)])
     _add_cluster_routes(routes, home=home, cluster=cluster, plugins=plugins)
-    _add_reading_routes(routes, reader)
+    _add_experiment_reading_routes(routes, reader)
+    _add_run_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
     _add_experiment_routes(routes, call)
     _add_policy_routes(routes, call)
@@ -144,7 +145,7 @@ def _add_cluster_routes(
         return plugins()
 
 
-def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
+def _add_experiment_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
     @routes.get("/experiments")
     def experiments() -> list[Experiment]:
         """Return all experiments."""
@@ -175,6 +176,8 @@ def _add_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
         """Return the notes on an experiment and its runs, oldest first."""
         return reader.notes(name)
 
+
+def _add_run_reading_routes(routes: APIRouter, reader: RegistryReader) -> None:
     @routes.get("/revisions/{revision_id}")
     def revision(revision_id: str) -> Revision:
         """Return one revision."""

@@ -27,7 +27,10 @@ MOST_LOG_LINES = 10_000
 
 
 class PluginOrders:
-    """Carries out what plugins order. Thread-safe; an order that comes twice is carried out once."""
+    """Carries out what plugins order. Thread-safe; an order that comes twice is carried out once.
+
+    *require* returns the execution of an id, for the token of the experiment's driver.
+    """
 
     def __init__(
         self,
@@ -37,21 +40,14 @@ class PluginOrders:
         bundles: BundleStore,
         runners: Mapping[str, Runner],
         locks: defaultdict[str, threading.RLock],
-        require_driver: Callable[[str, str], None],
+        require: Callable[[str, str], Execution],
     ) -> None:
         self._workspace = workspace
         self._store = store
         self._bundles = bundles
         self._runners = runners
         self._locks = locks
-        self._require_driver = require_driver
-
-    def _require(self, execution_id: str, driver: str) -> Execution:
-        execution = self._store.get_execution(execution_id)
-        if execution is None:
-            raise NotFound("execution", execution_id)
-        self._require_driver(execution.experiment_id, driver)
-        return execution
+        self._require = require
 
     def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
         """Make the revision, unless it exists.

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,8 +23,8 @@ from typing import Any, Protocol
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.plugin.description import PluginDescription
-from arena_ray.plugin.discovery import Source, contested, require_usable, sources
+from arena_ray.plugin.description import PluginDescription, describe
+from arena_ray.plugin.discovery import Source, require_usable, settle, sources
 from arena_ray.plugin.schema import Schema
 
 LOAD_TIMEOUT_S = 20.0
@@ -96,17 +95,11 @@ class Catalog:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             held = pool.map(self._described, known)
         found = [(source.name, each) for source, those in zip(known, held, strict=True) for each in those]
-        claims: dict[str, dict[str, tuple[str, PluginDescription]]] = defaultdict(dict)
-        for source, each in found:
-            if each.problem is None:
-                claims[each.name][each.place] = (source, each)  # one place that two sources name is no contest
-        settled = [(source, each) for source, each in found if each.problem is not None]
-        for name, places in claims.items():
-            if len(places) == 1:
-                settled += places.values()
-            else:
-                broken = contested(name, list(places))
-                settled.append(("", PluginDescription(name=name, origin=broken.source, problem=broken.reason)))
+        source_of = {id(each): source for source, each in found}
+        usable, contested = settle(each for _, each in found if each.problem is None)
+        settled = [pair for pair in found if pair[1].problem is not None]
+        settled += [(source_of[id(each)], each) for each in usable.values()]
+        settled += [("", describe(broken)) for broken in contested]
         return sorted(settled, key=lambda pair: (pair[1].name, pair[1].problem is not None))
 
     def _described(self, source: Source) -> list[PluginDescription]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arena_ray.model.spec import Strict
-from arena_ray.plugin.discovery import BrokenPlugin, LoadedPlugins
+from arena_ray.plugin.discovery import BrokenPlugin
 from arena_ray.plugin.registration import Plugin, Scope
 from arena_ray.plugin.setting import Setting
 
@@ -52,9 +52,3 @@ def describe(found: Plugin | BrokenPlugin) -> PluginDescription:
     if isinstance(found, BrokenPlugin):
         return PluginDescription(name=found.name, origin=found.source, problem=found.reason)
     return describe_plugin(found)
-
-
-def describe_plugins(loaded: LoadedPlugins) -> list[PluginDescription]:
-    """Return everything that was found, by name, usable or not."""
-    found = [describe(each) for each in loaded.plugins.values()] + [describe(each) for each in loaded.broken]
-    return sorted(found, key=lambda each: (each.name, each.problem is not None))

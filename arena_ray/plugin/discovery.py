@@ -6,13 +6,13 @@ import importlib
 import pkgutil
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from arena_ray.model.errors import SpecError, nearest
 from arena_ray.plugin.drop_in import drop_ins, load_drop_in
@@ -32,27 +32,6 @@ class BrokenPlugin:
     """Where it comes from: distribution and object, or files."""
     reason: str
     """Traceback, or one sentence."""
-
-
-@dataclass(frozen=True)
-class LoadedPlugins:
-    """All that was found; the broken ones hurt no other."""
-
-    plugins: Mapping[str, Plugin]
-    broken: tuple[BrokenPlugin, ...] = ()
-
-    def require(self, name: str) -> Plugin:
-        """Return the plugin that an experiment file names.
-
-        Raises:
-            SpecError: There is none, it cannot be used, or it is not at work on experiments.
-        """
-        require_usable(
-            name,
-            scopes={known: plugin.scope for known, plugin in self.plugins.items()},
-            problems={broken.name: broken.reason for broken in self.broken},
-        )
-        return self.plugins[name]
 
 
 def require_usable(name: str, *, scopes: Mapping[str, Scope], problems: Mapping[str, str]) -> None:
@@ -78,22 +57,38 @@ def require_usable(name: str, *, scopes: Mapping[str, Scope], problems: Mapping[
     raise SpecError(f"no plugin {name!r}; {nearest(name, scopes)}{hint}")
 
 
-def load_plugins(directories: Sequence[Path] = ()) -> LoadedPlugins:
-    """Load every installed plugin, and those of *directories*. A name that two functions claim is given to neither."""
-    found: list[Plugin] = []
-    broken: list[BrokenPlugin] = []
-    for source in sources(directories):
-        for each in source.load():
-            if isinstance(each, BrokenPlugin):
-                broken.append(each)
-            elif each not in found:  # an alias, or a function of a module that is named as well
-                found.append(each)
-    claims: dict[str, list[Plugin]] = defaultdict(list)
-    for plugin in found:
-        claims[plugin.name].append(plugin)
-    broken += [contested(name, [each.place for each in those]) for name, those in claims.items() if len(those) > 1]
-    usable = {name: plugins[0] for name, plugins in sorted(claims.items()) if len(plugins) == 1}
-    return LoadedPlugins(usable, tuple(sorted(broken, key=lambda each: each.name)))
+class Claimant(Protocol):
+    """Whatever has a name that others may claim too, and a place by which it can be told from them."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """File and function."""
+        ...
+
+
+C = TypeVar("C", bound=Claimant)
+
+
+def settle(found: Iterable[C]) -> tuple[dict[str, C], list[BrokenPlugin]]:
+    """Return by name who has it, and what became of the names that several claim: they are given to nobody.
+
+    What is found twice at one place is one: an alias, or a function of a module that is named as well.
+    """
+    claims: dict[str, dict[str, C]] = defaultdict(dict)
+    for each in found:
+        claims[each.name].setdefault(each.place, each)
+    usable = {name: next(iter(places.values())) for name, places in sorted(claims.items()) if len(places) == 1}
+    return usable, [_contested(name, places) for name, places in claims.items() if len(places) > 1]
+
+
+def _contested(name: str, places: Iterable[str]) -> BrokenPlugin:
+    listed = " and ".join(places)
+    return BrokenPlugin(name, listed, f"{listed} claim the same name {name!r}; rename one, or remove it")
 
 
 @dataclass(frozen=True)
@@ -136,12 +131,6 @@ def _load_file(path: Path) -> Iterator[Plugin | BrokenPlugin]:
 def _source(point: EntryPoint) -> str:
     distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
     return f"{distribution} ({point.value})"
-
-
-def contested(name: str, places: Sequence[str]) -> BrokenPlugin:
-    """Return what a name is that several functions claim."""
-    listed = " and ".join(places)
-    return BrokenPlugin(name, listed, f"{listed} claim the same name {name!r}; rename one, or remove it")
 
 
 def _load(point: EntryPoint) -> Iterator[Plugin | BrokenPlugin]:

@@ -132,10 +132,9 @@ class ExecutionDriver:
         if self._failure is not None:
             raise self._failure
         words = self._last_words or {}
-        troubles = [*words.get("troubles", ()), *self._failed_runs()]
-        state, reason = ExecutionState.COMPLETED, "; ".join(troubles) or None
+        state, reason = ExecutionState.COMPLETED, "; ".join([*_troubles(words), *self._failed_runs()]) or None
         if words.get("outcome") == "failed":
-            state, reason = ExecutionState.FAILED, words["reason"]
+            state, reason = ExecutionState.FAILED, str(words.get("reason"))
         elif words.get("outcome") == "stopped":
             state, reason = ExecutionState.STOPPED, "stopped by the user"
         self._port.end(self._execution.execution_id, driver=self._driver, state=state, reason=reason)
@@ -161,6 +160,12 @@ class ExecutionDriver:
         """End the plugin's process at once."""
         self._host.kill()
         self._thread.join(CLOSE_TIMEOUT_S)
+
+
+def _troubles(words: Message) -> list[str]:
+    """Return what a plugin's process says went wrong; somebody else's code may have written it."""
+    told = words.get("troubles")
+    return [str(each) for each in told] if isinstance(told, list) else []
 
 
 def start_host(execution_id: str, workspace: Workspace, environ: Mapping[str, str] = os.environ) -> GuardedProcess:

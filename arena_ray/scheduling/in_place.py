@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -37,7 +38,7 @@ class Crew(Protocol):
         ...
 
 
-class MilestoneScheduler(TrialScheduler):
+class MilestoneScheduler(TrialScheduler, ABC):
     """What all schedulers have in common that decide at milestones: to others, a run that trains is left alone.
 
     Ours have no use for Tune's checkpoints: a run's state is in its own, and a trial is paused without saving.
@@ -47,9 +48,9 @@ class MilestoneScheduler(TrialScheduler):
         super().__init__()
         self._crew = crew
 
+    @abstractmethod
     def on_milestone(self, milestone: Milestone) -> bool:
         """Handle a run that holds there; return whether it was taken off its actor."""
-        raise NotImplementedError
 
     def on_end(self, run_id: str, outcome: RunState) -> None:
         """Handle the end of a run."""

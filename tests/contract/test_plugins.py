@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 from arena_ray.model.errors import SpecError
 from arena_ray.model.spec import Name
 from arena_ray.plugin.description import PluginDescription, describe_plugin
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.plugin.registration import Plugin, Scope
 from arena_ray.plugin.schema import check_settings
+from arena_ray.testing.plugins import load_plugins
 
 INSTALLED = load_plugins()
 every_plugin = pytest.mark.parametrize("plugin", INSTALLED.plugins.values(), ids=list(INSTALLED.plugins))

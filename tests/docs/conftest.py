@@ -12,8 +12,7 @@ from arena_ray.orchestrator.api import BASE_PATH, Cluster
 from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.http_server import HttpServer, listen
 from arena_ray.orchestrator.reader import RegistryReader
-from arena_ray.plugin.description import describe_plugins
-from arena_ray.plugin.discovery import load_plugins
+from arena_ray.testing.plugins import load_plugins
 
 
 @dataclass
@@ -37,7 +36,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         token="secret",
         home=str(workspace.home),
         cluster=lambda: Cluster(ray_address="", nodes=[]),
-        plugins=lambda: describe_plugins(load_plugins()),
+        plugins=lambda: load_plugins().describe(),
     )
     headers = {"Authorization": "Bearer secret"}
     with (

@@ -15,10 +15,10 @@ from arena_ray.cli.plugins import default_text
 from arena_ray.model.spec import parse_spec
 from arena_ray.model.yaml_lines import parse_located
 from arena_ray.plugin import PluginApi, PluginContext, PluginRun, StudyResult, register_plugin
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.plugin.registration import Scope, plugin_of
 from arena_ray.plugin.schema import check_settings
 from arena_ray.plugin.setting import Setting, SettingType
+from arena_ray.testing.plugins import load_plugins
 
 PAGE = page("reference/plugins.md")
 LOADED = load_plugins().plugins

@@ -96,3 +96,15 @@ def test_a_plugin_s_own_check_is_asked_in_its_process(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_there_is_an_error_with_the_nearest() -> None:
     with pytest.raises(SpecError, match="no plugin 'ptb'; did you mean 'pbt'"):
         Catalog().require("ptb")
+
+
+def test_a_name_that_two_files_claim_is_given_to_neither(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c_plugin.py").write_text(CHECKED)
+    catalog = Catalog([tmp_path / "a", tmp_path / "b"])
+    [contested] = [each for each in catalog.describe() if each.name == "checked"]
+    for folder in ("a", "b"):
+        assert f"{tmp_path / folder / 'c_plugin.py'} (work)" in (contested.problem or "")
+    with pytest.raises(SpecError, match="claim the same name 'checked'"):
+        catalog.require("checked")

@@ -21,7 +21,13 @@ LEVELS = [
 ]
 ALONE = {"harness", "testing"}
 # The harness is read, not run, where a script is inspected or started: by path, and for the search of its main loop.
-EXCEPTIONS = {("runner", "harness"), ("scheduling", "harness"), ("testing", "model"), ("testing", "runner")}
+EXCEPTIONS = {
+    ("runner", "harness"),
+    ("scheduling", "harness"),
+    ("testing", "model"),
+    ("testing", "runner"),
+    ("testing", "plugin"),
+}
 
 
 def room_of(module: str) -> str | None:

@@ -26,9 +26,8 @@ from arena_ray.model.states import AttemptOutcome, RunState
 from arena_ray.orchestrator.api import Cluster, GatewayAddress, Node, write_gateway
 from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.reader import RegistryReader
-from arena_ray.plugin.description import describe_plugins
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.registry.store import Store
+from arena_ray.testing.plugins import load_plugins
 
 REPOSITORY = Path(__file__).parents[3]
 TOKEN = "s3cret-token"
@@ -140,7 +139,7 @@ def gateway(workspace: Workspace, orchestrator: PlayedOrchestrator) -> Iterator[
         token=TOKEN,
         home=str(workspace.home),
         cluster=lambda: cluster,
-        plugins=lambda: describe_plugins(load_plugins()),
+        plugins=lambda: load_plugins().describe(),
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -201,7 +202,6 @@ def test_a_grid_that_does_not_end_at_its_bound_asks_up_to_its_last_value() -> No
 
 
 def test_optuna_itself_suggests_what_the_space_contains() -> None:
-    optuna = pytest.importorskip("optuna")
     space = from_yaml(EVERY_KIND)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(10):

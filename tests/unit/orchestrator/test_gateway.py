@@ -9,8 +9,7 @@ from arena_ray.orchestrator.api import BASE_PATH, Cluster, Node
 from arena_ray.orchestrator.gateway import create_app
 from arena_ray.orchestrator.http_server import HttpServer, listen
 from arena_ray.orchestrator.reader import RegistryReader
-from arena_ray.plugin.description import describe_plugins
-from arena_ray.plugin.discovery import load_plugins
+from arena_ray.testing.plugins import load_plugins
 
 NODE = Node(node_id="n", address="a", is_alive=True, is_head=True, cpu=2, gpu=0, memory_gib=1, cpu_free=1, gpu_free=0)
 
@@ -24,7 +23,7 @@ def http(core, workspace):
         token="secret",
         home=str(workspace.home),
         cluster=lambda: Cluster(ray_address="r", nodes=[NODE]),
-        plugins=lambda: describe_plugins(load_plugins()),
+        plugins=lambda: load_plugins().describe(),
     )
     with HttpServer(app, listen("127.0.0.1", 0)) as server:
         headers = {"Authorization": "Bearer secret"}

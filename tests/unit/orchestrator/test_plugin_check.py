@@ -9,7 +9,7 @@ import pytest
 
 from arena_ray.model.errors import SpecError
 from arena_ray.orchestrator.plugin_check import check_plugin
-from arena_ray.plugin.discovery import load_plugins
+from arena_ray.testing.plugins import load_plugins
 
 PLUGINS = load_plugins()
 SPACE = {"learning_rate": {"uniform": [0, 1]}, "num_steps": {"choice": [64, 128]}}

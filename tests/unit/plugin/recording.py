@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.plugin.schema import check_settings
 from arena_ray.plugin.study import Study, StudyResult
+from arena_ray.testing.plugins import load_plugins
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_ray.model.errors import SpecError
-from arena_ray.plugin.discovery import BrokenPlugin, load_plugins
+from arena_ray.plugin.discovery import BrokenPlugin
+from arena_ray.testing.plugins import load_plugins
 
 if TYPE_CHECKING:
     from conftest import Install

@@ -9,8 +9,8 @@ import pytest
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
-from arena_ray.plugin.discovery import load_plugins
 from arena_ray.plugin.drop_in import load_drop_in, plugin_directories
+from arena_ray.testing.plugins import load_plugins
 
 MINE = """
 from .core import register_plugin

@@ -325,6 +325,16 @@ def test_a_process_that_speaks_nonsense_on_its_wire_hurts_nobody(line: bytes) ->
     assert world.orchestrator.notes == {"note 0": "after it"}
 
 
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [({"outcome": "failed"}, ExecutionState.FAILED), ({"outcome": 5, "troubles": 7}, ExecutionState.COMPLETED)],
+)
+def test_last_words_of_any_form_end_the_execution(words: dict[str, Any], state: ExecutionState) -> None:
+    world = World(lambda context, api: context.connection.tell("ended", **words))
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert world.orchestrator.ended[0][0] is state
+
+
 def test_a_plugin_that_says_it_was_stopped_and_was_not_has_failed() -> None:
     def pretend(context: Any, api: Any) -> None:
         raise PluginStopped

@@ -1,0 +1,48 @@
+"""Plugins loaded into the process that asks, which is quick: for tests, whose plugins are their own.
+
+Everything else looks at plugins through :class:`arena_ray.plugin.catalog.Catalog`, which they cannot hurt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arena_ray.plugin.description import PluginDescription, describe
+from arena_ray.plugin.discovery import BrokenPlugin, require_usable, settle, sources
+from arena_ray.plugin.registration import Plugin
+
+
+@dataclass(frozen=True)
+class LoadedPlugins:
+    """All that was found; the broken ones hurt no other."""
+
+    plugins: Mapping[str, Plugin]
+    broken: tuple[BrokenPlugin, ...] = ()
+
+    def describe(self) -> list[PluginDescription]:
+        """Return everything that was found, by name, usable or not."""
+        found = [describe(each) for each in self.plugins.values()] + [describe(each) for each in self.broken]
+        return sorted(found, key=lambda each: (each.name, each.problem is not None))
+
+    def require(self, name: str) -> Plugin:
+        """Return the plugin that an experiment file names.
+
+        Raises:
+            SpecError: There is none, it cannot be used, or it is not at work on experiments.
+        """
+        require_usable(
+            name,
+            scopes={known: plugin.scope for known, plugin in self.plugins.items()},
+            problems={broken.name: broken.reason for broken in self.broken},
+        )
+        return self.plugins[name]
+
+
+def load_plugins(directories: Sequence[Path] = ()) -> LoadedPlugins:
+    """Load every installed plugin, and those of *directories*. A name that two functions claim is given to neither."""
+    found = [each for source in sources(directories) for each in source.load()]
+    usable, contested = settle(each for each in found if isinstance(each, Plugin))
+    broken = [*(each for each in found if isinstance(each, BrokenPlugin)), *contested]
+    return LoadedPlugins(usable, tuple(sorted(broken, key=lambda each: each.name)))
