@@ -172,6 +172,15 @@ def check_runners(_: Workspace) -> Iterator[Finding]:
             yield Finding("runner", "ok", f"{listed.name}, {len(listed.scripts)} scripts")
 
 
+def check_warm_pool(_: Workspace) -> Iterator[Finding]:
+    """What the processes hold from which trainings are forked."""
+    from arena_ray.runner.warm_pool import servers
+
+    for server in servers():
+        held = f"process {server.pid}, {server.memory_bytes / 2**20:.0f} MiB, imported {', '.join(server.modules)}"
+        yield Finding("warm pool", "ok", held)
+
+
 CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
     check_python,
     check_packages,
@@ -181,6 +190,7 @@ CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
     check_registry,
     check_gateway,
     check_runners,
+    check_warm_pool,
 )
 
 

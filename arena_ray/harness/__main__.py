@@ -29,4 +29,8 @@ def _load() -> None:
 
 if __name__ == "__main__":
     _load()
-    sys.exit(importlib.import_module(_NAME + ".launch").main(sys.argv[1:]))
+    launch = importlib.import_module(_NAME + ".launch")
+    words = sys.argv[1:]
+    if words[:1] == ["--pool"]:
+        words = importlib.import_module(_NAME + ".fork_server").serve(words[1:])
+    sys.exit(launch.main(words))

@@ -66,7 +66,10 @@ class Journal:
                 writer.flush()
 
     def install(self) -> None:
-        """Patch the writer classes as soon as the script imports them."""
+        """Patch the writer classes, as soon as the script imports them where they are not imported yet."""
+        for name in _TARGETS:
+            if name in sys.modules:
+                self._patch(sys.modules[name])
         sys.meta_path.insert(0, _Finder(self._patch))
 
     def _patch(self, module: Any) -> None:

@@ -38,6 +38,9 @@ class Settings(Strict):
     omp_num_threads: int = Field(
         default=0, ge=0, description="Threads of a training process; 0 takes its reserved CPUs, at least 1."
     )
+    warm_pool: bool = Field(
+        default=True, description="Whether trainings are forked from processes that have imported torch and the like."
+    )
     local_plugins: bool = Field(
         default=True, description="Whether files in the workspace's `plugins` and in `plugin_path` are plugins."
     )

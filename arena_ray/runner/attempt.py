@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from arena_ray.model.events import Batch
 from arena_ray.model.paths import RunFiles
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.process import Exit
+from arena_ray.runner.process import Exit, GuardedProcess, Starter, start_cold
+from arena_ray.runner.warm_pool import NoWarmStart
 
 
 class Reporter(Protocol):
@@ -35,6 +37,28 @@ class Launch:
     files: RunFiles
     snapshot_every_s: float
     start_timeout_s: float
+    starter: Starter = start_cold
+
+
+def start_process(launch: Launch, *, note: Callable[[str], None]) -> GuardedProcess:
+    """Start the training process, in a new interpreter where it cannot be forked from the warm pool.
+
+    Raises:
+        OSError: It could not be started, or a file not be opened.
+    """
+    start = partial(
+        GuardedProcess.start,
+        launch.command,
+        cwd=launch.files.attempt(launch.attempt),
+        env=launch.env,
+        stdout=launch.files.output(launch.attempt, "stdout"),
+        stderr=launch.files.output(launch.attempt, "stderr"),
+    )
+    try:
+        return start(starter=launch.starter)
+    except NoWarmStart as exc:
+        note(f"{exc}; it starts in a new interpreter")
+        return start()
 
 
 @dataclass(frozen=True)

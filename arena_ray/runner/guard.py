@@ -1,9 +1,11 @@
 """The small process between a run actor and its training: whoever dies, nothing of the training outlives it.
 
-Started as ``python -I -S guard.py LEASH_FD STATUS_FD COMMAND…``. It is in a session of its own, so that the end of the
+Started as ``python -I -S guard.py LEASH_FD STATUS_FD COMMAND…``, or, where the training was forked from a warm process,
+by the parent of that fork as ``… --watch PID``. It is in a session of its own, so that the end of the
 actor's process group does not take the guard before it has cleaned up; it is the subreaper of all that the training
 starts, daemons included. Down the leash come single letters: ``I``, ``T``, ``K`` signal the training's process group;
-the leash's end means that the actor is gone. Up the status pipe go two JSON lines: the training's pid, and its end.
+the leash's end means that the actor is gone. Up the status pipe go two JSON lines: the training's pid, and its end; the
+pipe's own end means that the guard is gone.
 Standard library only, no import of ours: it must stay small.
 """
 
@@ -22,6 +24,14 @@ SIGNALS = {b"I": signal.SIGINT, b"T": signal.SIGTERM, b"K": signal.SIGKILL}
 
 def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _start(command: list[str]) -> int:
+    guard_pid = os.getpid()
+    training = os.fork()
+    if training == 0:
+        _become(command, guard_pid)
+    return training
 
 
 def _become(command: list[str], guard_pid: int) -> None:
@@ -77,6 +87,8 @@ def _watch(training: int, leash: int, wakeup: int) -> int | None:
     poller = select.poll()
     poller.register(leash, select.POLLIN | select.POLLHUP)
     poller.register(wakeup, select.POLLIN)
+    if (status := _reap(training)) is not None:  # it ended before its death could wake us
+        return status
     while True:
         for fd, _ in poller.poll():
             if fd == wakeup:
@@ -90,7 +102,7 @@ def _watch(training: int, leash: int, wakeup: int) -> int | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Start the command, watch it, clean up after it."""
+    """Start the command, unless it is at work already; watch it, clean up after it."""
     leash, status_fd = int(arguments[0]), int(arguments[1])
     for fd in (leash, status_fd):
         os.set_inheritable(fd, False)
@@ -101,10 +113,7 @@ def main(arguments: list[str]) -> None:
     signal.set_wakeup_fd(wakeup_in)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    guard_pid = os.getpid()
-    training = os.fork()
-    if training == 0:
-        _become(arguments[2:], guard_pid)
+    training = int(arguments[3]) if arguments[2] == "--watch" else _start(arguments[2:])
     _report(status_fd, {"pid": training})
     how = _watch(training, leash, wakeup)
     _signal_group(training, signal.SIGKILL)

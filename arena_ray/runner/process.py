@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,16 +43,66 @@ MARK = "ARENA_TRAINING"
 GUARD_LOST = Exit(exit_code=0, signal=signal.SIGKILL)
 
 
+@dataclass(frozen=True)
+class Order:
+    """What it takes to start a process under its guard, whoever starts it. Its files are open descriptors."""
+
+    command: Sequence[str]
+    """Words of the command; ``{fd}`` becomes the number of its end of the wire."""
+    cwd: Path
+    env: Mapping[str, str]
+    stdout: int
+    stderr: int
+    leash: int
+    status: int
+    wire: int
+
+
+GUARD = (sys.executable, "-I", "-S", guard.__file__)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard that was started, and its handle where it is a child of this process."""
+
+    pid: int
+    child: subprocess.Popen[bytes] | None = None
+
+
+Starter = Callable[[Order], Guard]
+"""Starts what is ordered; raises OSError where it cannot."""
+
+
+def start_cold(order: Order) -> Guard:
+    """Start a guard that starts the command in a new interpreter.
+
+    Raises:
+        OSError: The guard could not be started.
+    """
+    command = [word.replace("{fd}", str(order.wire)) for word in order.command]
+    child = subprocess.Popen(
+        [*GUARD, str(order.leash), str(order.status), *command],
+        cwd=order.cwd,
+        env=order.env,
+        stdin=subprocess.DEVNULL,
+        stdout=order.stdout,
+        stderr=order.stderr,
+        pass_fds=(order.leash, order.status, order.wire),
+        start_new_session=True,
+    )
+    return Guard(child.pid, child)
+
+
 class GuardedProcess:
     """A training process, or a plugin's, with its guard and the wire to it. Made by :meth:`start`."""
 
-    def __init__(self, watcher: subprocess.Popen[bytes], *, leash: int, status: int, wire: Wire, mark: str) -> None:
-        self._guard = watcher
+    def __init__(self, *, leash: int, status: int, wire: Wire, mark: str) -> None:
         self._leash = leash
         self._status = status
         self._mark = mark
         self._buffer = b""
         self._exit: Exit | None = None
+        self._guard: Guard | None = None
         self.wire = wire
         self.pid: int | None = None
 
@@ -65,6 +115,7 @@ class GuardedProcess:
         env: Mapping[str, str],
         stdout: Path,
         stderr: Path,
+        starter: Starter = start_cold,
     ) -> GuardedProcess:
         """Start *command* under a guard; ``{fd}`` in it becomes the number of its end of the wire.
 
@@ -74,52 +125,43 @@ class GuardedProcess:
         ours, theirs = socket.socketpair()
         leash_out, leash_in = os.pipe()
         status_out, status_in = os.pipe()
+        os.set_blocking(status_out, False)
         mark = uuid.uuid4().hex
-        argv = [part.format(fd=theirs.fileno()) if part == "{fd}" else part for part in command]
+        process = cls(leash=leash_in, status=status_out, wire=Wire(ours), mark=mark)
         try:
             with stdout.open("ab") as out, stderr.open("ab") as err:
-                watcher = subprocess.Popen(
-                    [sys.executable, "-I", "-S", guard.__file__, str(leash_out), str(status_in), *argv],
-                    cwd=cwd,
-                    env={**env, MARK: mark},
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    pass_fds=(leash_out, status_in, theirs.fileno()),
-                    start_new_session=True,
-                )
-        except OSError:
-            ours.close()
-            os.close(leash_in)
-            os.close(status_out)
-            raise
+                files = {"stdout": out.fileno(), "stderr": err.fileno(), "leash": leash_out, "status": status_in}
+                process._guard = starter(Order(command, cwd, {**env, MARK: mark}, wire=theirs.fileno(), **files))
         finally:
             theirs.close()
             os.close(leash_out)
             os.close(status_in)
-        os.set_blocking(status_out, False)
-        return cls(watcher, leash=leash_in, status=status_out, wire=Wire(ours), mark=mark)
+            if process._guard is None:
+                process.close()
+        return process
 
     @property
-    def guard_pid(self) -> int:
+    def guard_pid(self) -> int | None:
         """Pid of the guard."""
-        return self._guard.pid
+        return self._guard.pid if self._guard else None
 
     def poll(self) -> Exit | None:
         """Return how the process ended, or None while it runs."""
-        if self._exit is None:
-            guard_is_gone = self._guard.poll() is not None
-            self._read_status()
-            if self._exit is None and guard_is_gone:
-                self._end_unguarded()
-                self._exit = GUARD_LOST
+        if self._exit is None and self._status >= 0 and self._read_status() and self._exit is None:
+            self._end_unguarded()
+            self._exit = GUARD_LOST
         return self._exit
 
-    def _read_status(self) -> None:
+    def _read_status(self) -> bool:
+        """Take what the guard has told; returns whether it will not tell any more, being gone."""
         with suppress(BlockingIOError):
             while chunk := os.read(self._status, 4096):
-                self._buffer += chunk
-        *lines, self._buffer = self._buffer.split(b"\n")
+                self._take(chunk)
+            return True
+        return False
+
+    def _take(self, chunk: bytes) -> None:
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         for line in lines:
             message = json.loads(line)
             if "pid" in message:
@@ -128,10 +170,10 @@ class GuardedProcess:
                 self._exit = Exit(**message)
 
     def _end_unguarded(self) -> None:
-        """End what is left of a training whose guard was killed: all that inherited its mark."""
+        """End what is left of a training whose guard was killed: its session, and all that inherited its mark."""
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get(MARK) == self._mark:
+            with suppress(psutil.Error, ProcessLookupError):
+                if os.getsid(process.pid) == self.guard_pid or process.environ().get(MARK) == self._mark:
                     process.kill()
 
     def _send(self, letter: bytes) -> None:
@@ -168,10 +210,19 @@ class GuardedProcess:
 
     def close(self) -> None:
         """Let go of the leash, which ends whatever is still there, and close the wire."""
-        for fd in (self._leash, self._status):
-            with suppress(OSError):
-                os.close(fd)
-        self._leash = self._status = -1
+        if self._leash < 0:
+            return
+        os.close(self._leash)
+        self._leash = -1
+        self._wait_for_guard(5.0)
+        os.close(self._status)
+        self._status = -1
         self.wire.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._guard.wait(5.0)
+        if self._guard is not None and self._guard.child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._guard.child.wait(1.0)
+
+    def _wait_for_guard(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self._read_status() and time.monotonic() < deadline:
+            time.sleep(0.01)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from arena_ray.model.events import AttemptStarted, TookOver
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge
+from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge, start_process
 from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
 from arena_ray.runner.output import last_lines
 from arena_ray.runner.process import GuardedProcess
@@ -99,13 +99,7 @@ class Session:
         self._outbox.add(AttemptStarted(boundary, step, time.time(), generation))
         self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
-        self._process = GuardedProcess.start(
-            self._launch.command,
-            cwd=files.attempt(number),
-            env=self._launch.env,
-            stdout=files.output(number, "stdout"),
-            stderr=files.output(number, "stderr"),
-        )
+        self._process = start_process(self._launch, note=self._outbox.note)
         if checkpoint:
             self._is_restoring = True
             self._generation = generation

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import arena_ray.harness
@@ -20,8 +21,10 @@ from arena_ray.runner import preflight
 from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.environment import check_cuda
+from arena_ray.runner.process import Starter, start_cold
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.runner.session import Session
+from arena_ray.runner.warm_pool import WarmPool
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.hold import Hold
 from arena_ray.scheduling.milestones import Course
@@ -71,12 +74,14 @@ class Supervision:
         runners: Mapping[str, Runner],
         node: str,
         environ: Mapping[str, str] = os.environ,
+        pool: WarmPool | None = None,
         new_token: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._port = port
         self._runners = runners
         self._node = node
         self._environ = environ
+        self._pool = pool
         self._new_token = new_token
         self._session: Session | None = None
         self._run_id = ""
@@ -170,8 +175,14 @@ class Supervision:
             files=files,
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
+            starter=self._starter(assignment, report),
         )
         return launch, runner, report, entry
+
+    def _starter(self, assignment: Assignment, report: ScriptReport) -> Starter:
+        if self._pool is None or not assignment.settings.warm_pool:
+            return start_cold
+        return partial(self._pool.start, modules=report.imports)
 
     def _report(self, batch: Batch) -> Intent:
         self._acknowledged = self._port.report(batch)

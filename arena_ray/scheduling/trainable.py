@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import ray
@@ -9,6 +10,7 @@ from ray import tune
 
 from arena_ray.model.states import RunState
 from arena_ray.runner.discovery import load_runners
+from arena_ray.runner.warm_pool import WarmPool, pool_of_this_user
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.port import RayPort
 from arena_ray.scheduling.supervision import Supervision
@@ -26,7 +28,8 @@ class RunTrainable(tune.Trainable):
         """Start the run's next attempt."""
         self._name = config["name"]
         node = ray.get_runtime_context().get_node_id()
-        self._supervision = Supervision(RayPort.find(), runners=load_runners().runners, node=node)
+        pool = WarmPool(owner=os.getppid(), directory=pool_of_this_user())  # the parent is the node's raylet
+        self._supervision = Supervision(RayPort.find(), runners=load_runners().runners, node=node, pool=pool)
         self._supervision.start(config["run_id"], course=config["course"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

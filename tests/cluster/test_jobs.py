@@ -153,6 +153,6 @@ def test_a_job_whose_script_raises_fails_under_the_same_orchestrator(head: Head)
     before = head.orchestrator()
     failed = head.submit("run", "raising.yaml", env_vars={"ARENA_HOME": str(head.home.home)})
     assert failed.returncode != 0
-    assert "ValueError: this pass was to raise (line 53)" in failed.stdout
+    assert "ValueError: this pass was to raise (line 54)" in failed.stdout
     assert head.run_of("raising").state == "failed"
     assert head.orchestrator() == before

@@ -66,7 +66,7 @@ def test_a_script_that_raises_fails_with_its_last_words(terminal: Terminal, gate
     run = terminal.run_of("raises")
     assert (run.state, run.attempt) == ("failed", 1)
     first, *rest = run.reason.splitlines()
-    assert first == "ValueError: this pass was to raise (line 53)"
+    assert first == "ValueError: this pass was to raise (line 54)"
     assert rest[0].startswith("Traceback")
     assert rest[-1] == "ValueError: this pass was to raise"
     assert run.name in finished.out

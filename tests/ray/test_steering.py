@@ -54,7 +54,7 @@ def test_a_script_that_raises_fails_with_its_last_words_and_is_not_tried_again(a
     run = arena.start(flags={"raise_at": 7, "sleep_s": 0.01})
     ended = wait_until(lambda: (now := arena.run(run)).state.is_final and now)
     assert (ended.state, ended.attempt) == (RunState.FAILED, 1)
-    assert ended.reason.startswith("ValueError: this pass was to raise (line 53)")
+    assert ended.reason.startswith("ValueError: this pass was to raise (line 54)")
     assert "Traceback" in ended.reason
 
 
