@@ -63,15 +63,15 @@ def drivers() -> Drivers:
 
 
 @pytest.fixture
-def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[[], Orchestrator]]:
+def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[..., Orchestrator]]:
     opened: list[tuple[Store, Hub]] = []
 
-    def make() -> Orchestrator:
+    def make(**settings: object) -> Orchestrator:
         store, hub = Store.open(workspace.registry_url), Hub(workspace)
         opened.append((store, hub))
         return Orchestrator(
             workspace,
-            settings=Settings(max_lost_attempts=3),
+            settings=Settings.model_validate({"max_lost_attempts": 3} | settings),
             store=store,
             hub=hub,
             runners=RUNNERS,
@@ -88,7 +88,7 @@ def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[[], O
 
 
 @pytest.fixture
-def core(open_core: Callable[[], Orchestrator]) -> Orchestrator:
+def core(open_core: Callable[..., Orchestrator]) -> Orchestrator:
     return open_core()
 
 

@@ -10,9 +10,11 @@ import sys
 import traceback
 import types
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from . import mainloop
+from .loopless import Loopless
+from .printed import Printed
 from .session import RestoreFailed, Session, StopTraining
 from .tensorboard import Journal
 from .wire import Message, Wire
@@ -20,10 +22,6 @@ from .wire import Message, Wire
 _HERE = str(Path(__file__).parent) + os.sep
 _SCHEMA_VERSION = 1
 _INTERRUPTED = 130
-
-
-class NoMainLoop(Exception):
-    """No loop of the script steps, trains, updates or back-propagates."""
 
 
 class _Run:
@@ -34,31 +32,32 @@ class _Run:
         self.attempt: int = options.attempt
         self.journal = Journal(options.tensorboard)
         self.wire = Wire(options.fd)
-        self.session: Optional[Session] = None
+        self.session: Optional[Union[Session, Loopless]] = None
 
     def prepare(self) -> types.CodeType:
-        """Read and instrument the script.
+        """Read the script, and instrument its main loop where it has one.
 
         Raises:
-            NoMainLoop: It has none.
             OSError: It cannot be read.
             SyntaxError: It is not Python.
         """
-        instrumented = mainloop.instrument(self.script.read_bytes(), str(self.script))
+        source, path = self.script.read_bytes(), str(self.script)
+        instrumented = mainloop.instrument(source, path)
+        session: Union[Session, Loopless]
         if instrumented is None:
-            raise NoMainLoop(
-                f"no loop in {self.script} calls step, train, update, backward, train_step or learn; "
-                "the harness resumes, pauses and stops a script at the passes of such a loop"
-            )
-        loop = instrumented.loop
-        session = Session(self.wire, self.journal, script=self.script, attempt=self.attempt, program=instrumented)
+            session, main_loop = Loopless(self.wire, self.journal), None
+            code = compile(source, path, "exec", dont_inherit=True)
+        else:
+            session = Session(self.wire, self.journal, script=self.script, attempt=self.attempt, program=instrumented)
+            main_loop = {"line": instrumented.loop.line, "scope": instrumented.loop.scope}
+            code = instrumented.code
         self.session = session
         self.journal.connect(lambda: session.position, self.wire.send)
         hello: Message = {"type": "hello", "schema_version": _SCHEMA_VERSION, "pid": os.getpid()}
-        hello.update(python=sys.executable, script=str(self.script), main_loop={"line": loop.line, "scope": loop.scope})
+        hello.update(python=sys.executable, script=path, main_loop=main_loop)
         self.wire.send(hello)
         self.wire.start(session.receive)
-        return instrumented.code
+        return code
 
     def execute(self, code: types.CodeType) -> None:
         """Run the script in a fresh ``__main__`` module."""
@@ -67,11 +66,15 @@ class _Run:
         names: Dict[str, Any] = vars(main)
         names.update(__file__=str(self.script), __cached__=None, __builtins__=builtins)
         names["__loader__"] = importlib.machinery.SourceFileLoader("__main__", str(self.script))
-        names["__arena_loop__"] = self.session.iterate
-        names["__arena_boundary__"] = self.session.boundary
-        names["__arena_exhausted__"] = self.session.exhausted
-        names["__arena_ended__"] = self.session.ended
+        if isinstance(self.session, Session):
+            names["__arena_loop__"] = self.session.iterate
+            names["__arena_boundary__"] = self.session.boundary
+            names["__arena_exhausted__"] = self.session.exhausted
+            names["__arena_ended__"] = self.session.ended
+        else:
+            self.session.start()
         sys.modules["__main__"] = main
+        sys.stdout = Printed(sys.stdout, self.journal)
         self.journal.install()
         exec(code, names)
 
@@ -79,6 +82,11 @@ class _Run:
         """Send the last *message* after all that was logged."""
         self.journal.flush_writers()
         self.wire.finish(*self.journal.take(), message)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a script that has no boundary was told to stop."""
+        return isinstance(self.session, Loopless) and self.session.is_stopping
 
     def bye(self, outcome: str) -> None:
         """Say how the script ended: ``completed`` or ``stopped``."""
@@ -95,28 +103,31 @@ def main(argv: List[str]) -> Any:
     sys.path.insert(0, str(run.script.parent))
     try:
         code = run.prepare()
-    except (NoMainLoop, OSError, SyntaxError, ValueError) as exc:
+    except (OSError, SyntaxError, ValueError) as exc:
         exc.__traceback__ = None  # no line of the script ran
         return _fail(run, exc, 1 if isinstance(exc, SyntaxError) else 2)
     try:
         run.execute(code)
-    except StopTraining:
+    except BaseException as exc:  # noqa: BLE001 - whatever the script raises ends here, as it does in Python itself
+        return _after(run, exc)
+    run.bye("stopped" if run.is_stopping else "completed")
+    return 0
+
+
+def _after(run: _Run, exc: BaseException) -> Any:
+    """Tell how the script was ended by *exc*, and return the exit code."""
+    if isinstance(exc, StopTraining) or run.is_stopping:
         run.bye("stopped")
         return 0
-    except SystemExit as exc:
+    if isinstance(exc, SystemExit):
         if exc.code not in (None, 0):
             run.finish(_error(run, exc, f"the script exited with {exc.code!r}", exc.__traceback__))
         else:
             run.bye("completed")
         return exc.code
-    except KeyboardInterrupt as exc:
+    if isinstance(exc, KeyboardInterrupt):
         return _fail(run, exc, _INTERRUPTED)
-    except RestoreFailed as exc:
-        return _fail(run, exc, 3)
-    except BaseException as exc:  # noqa: BLE001 - whatever the script raises ends here, as it does in Python itself
-        return _fail(run, exc, 1)
-    run.bye("completed")
-    return 0
+    return _fail(run, exc, 3 if isinstance(exc, RestoreFailed) else 1)
 
 
 def _parse(argv: List[str]) -> Tuple[argparse.Namespace, List[str]]:

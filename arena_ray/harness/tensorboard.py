@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -38,6 +39,7 @@ class Journal:
         self._given = 0
         self._purge_step: Optional[int] = None
         self._pending: List[Message] = []
+        self._lock = threading.RLock()  # a script without boundaries is asked for its messages by another thread
         self._due = 0.0
         self._position: Callable[[], int] = lambda: 0
         self._send: Callable[..., None] = lambda *messages: None
@@ -48,9 +50,10 @@ class Journal:
 
     def take(self) -> List[Message]:
         """Return the messages that were not sent yet; they count as sent."""
-        pending, self._pending = self._pending, []
-        self._due = monotonic() + _TELL_EVERY_S
-        return pending
+        with self._lock:
+            pending, self._pending = self._pending, []
+            self._due = monotonic() + _TELL_EVERY_S
+            return pending
 
     def resume(self, last_step: int) -> None:
         """Have TensorBoard forget what lies after *last_step*: a killed attempt had logged it."""
@@ -118,6 +121,10 @@ class Journal:
 
         return logged
 
+    def log(self, step: int, scalars: Dict[str, float]) -> None:
+        """Take in what the script has told in another way."""
+        self._append("step", self._note_step(step), None, scalars=scalars)
+
     def _add_scalar(
         self, tag: str, scalar_value: Any, global_step: Any = None, walltime: Optional[float] = None, *_: Any, **__: Any
     ) -> None:
@@ -125,12 +132,13 @@ class Journal:
         if value is None:
             return
         step = self._note_step(global_step)
-        last = self._pending[-1] if self._pending else {}
-        place = (last.get("type"), last.get("step"), last.get("boundary"))
-        if place == ("step", step, self._position()) and tag not in last["scalars"]:
-            last["scalars"][tag] = value
-            return
-        self._append("step", step, walltime, scalars={tag: value})
+        with self._lock:
+            last = self._pending[-1] if self._pending else {}
+            place = (last.get("type"), last.get("step"), last.get("boundary"))
+            if place == ("step", step, self._position()) and tag not in last["scalars"]:
+                last["scalars"][tag] = value
+                return
+            self._append("step", step, walltime, scalars={tag: value})
 
     def _add_scalars(
         self, main_tag: str, tag_scalar_dict: Dict[str, Any], global_step: Any = None, walltime: Any = None
@@ -149,9 +157,10 @@ class Journal:
     def _append(self, kind: str, step: int, walltime: Optional[float], **content: Any) -> None:
         wall_time = time.time() if walltime is None else walltime
         place = {"type": kind, "boundary": self._position(), "step": step}
-        self._pending.append({**place, **content, "wall_time": wall_time})
-        if monotonic() >= self._due and len(self._pending) > 1:
-            self._send(*self.take())
+        with self._lock:
+            self._pending.append({**place, **content, "wall_time": wall_time})
+            if monotonic() >= self._due and len(self._pending) > 1:
+                self._send(*self.take())
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -73,12 +73,12 @@ class ScriptNotFound(SpecError, LookupError):
 
 
 class NoMainLoop(SpecError):
-    """The script has no loop that steps, trains, updates or back-propagates."""
+    """The script has no loop that steps, trains, updates or back-propagates: it cannot be held, only stopped."""
 
     def __init__(self, script: str) -> None:
         super().__init__(
-            f"{script} has no main loop: no outermost loop in it calls step, train, update, learn or backward; "
-            "put the training into one for or while loop of the script"
+            f"{script} has no main loop, at whose passes a run is paused and a plugin steers: no outermost loop in it "
+            "calls step, train, update, learn or backward; put the training into one for or while loop of the script"
         )
         self.script = script
 

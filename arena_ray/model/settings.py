@@ -48,6 +48,9 @@ class Settings(Strict):
     start_timeout_s: float = Field(
         default=120.0, gt=0, description="Seconds a cluster or a training process may take to start."
     )
+    end_timeout_s: float = Field(
+        default=600.0, gt=0, description="Seconds a script may be silent after its main loop before it is ended."
+    )
 
 
 @dataclass(frozen=True)

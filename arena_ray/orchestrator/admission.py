@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arena_ray.model.errors import NotFound
+from arena_ray.model.errors import NoMainLoop, NotFound
 from arena_ray.model.records import Execution, Experiment, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, PluginCall
 from arena_ray.orchestrator.bundle_store import BundleStore
@@ -115,6 +115,18 @@ class Admission:
         spec = self._spec_of(found, newest, plugin)
         submission = Submission(spec=spec, bundle=bundle, flags=newest.flags, report=ScriptReport(main_loop=None))
         return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
+
+    def require_main_loop(self, run: Run) -> None:
+        """Check that the run's script can be held.
+
+        Raises:
+            NoMainLoop: It has no boundary.
+        """
+        revision = self._store.get_revision(run.revision_id)
+        assert revision is not None
+        bundle = self._bundles.load(revision.bundle)
+        if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
+            raise NoMainLoop(run.script)
 
     @staticmethod
     def _spec_of(found: Experiment, newest: Revision, plugin: PluginCall) -> ExperimentSpec:

@@ -152,12 +152,14 @@ class Orchestrator:
         Raises:
             NotFound: There is no such run.
             IllegalTransition: The run has ended or is paused already.
+            NoMainLoop: Its script has no place at which it could.
         """
         run = self._store.require_run(key)
         with self._locks[run.run_id]:
             run = self._store.require_run(run.run_id)
             if run.state is RunState.QUEUED:
                 return self._store.move_run(run.run_id, RunState.PAUSED, reason=endings.REASONS[AttemptOutcome.PAUSED])
+            self._admission.require_main_loop(run)
             return self._store.request(run.run_id, Intent.PAUSE)
 
     def resume(self, key: str) -> Run:

@@ -37,6 +37,7 @@ class Launch:
     files: RunFiles
     snapshot_every_s: float
     start_timeout_s: float
+    end_timeout_s: float = 600.0
     starter: Starter = start_cold
 
 

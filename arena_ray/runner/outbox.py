@@ -26,6 +26,8 @@ class Outbox:
         ]
         self._pending: list[Event] = []
         self._seq = 0
+        self.printed = 0
+        """Lines that the script has printed so far."""
         self._reported_at = -math.inf
 
     def add(self, event: Event) -> None:
@@ -52,7 +54,9 @@ class Outbox:
             StaleAttempt: A newer attempt has taken over.
         """
         for tail in self._tails:
-            self._pending.extend(tail.read(is_last=is_last))
+            lines = list(tail.read(is_last=is_last))
+            self._pending.extend(lines)
+            self.printed += len(lines)
         events, self._pending = tuple(self._pending), []
         intent = self._report(Batch(self._launch.run_id, self._launch.attempt, self._seq, events, **vars(progress)))
         self._seq += len(events)

@@ -50,8 +50,6 @@ def _find_script(spec: ExperimentSpec, runner: Runner, *, base: Path) -> Path:
 def _inspect(bundle: Bundle, runner: Runner, *, script: str) -> ScriptReport:
     """Return the report on the script; environments and imports are those of all its files."""
     report = runner.inspect(bundle.files[bundle.entry], path=script)
-    if report.main_loop is None:
-        raise NoMainLoop(script)
     others = [runner.inspect(text, path=name) for name, text in bundle.files.items() if name != bundle.entry]
     beside = {PurePosixPath(name).parts[0].removesuffix(".py") for name in bundle.files}
     imported = {name for one in (report, *others) for name in one.imports}
@@ -70,6 +68,8 @@ def _warnings(spec: ExperimentSpec, report: ScriptReport) -> tuple[str, ...]:
         for key in FILE_KEYS
         if key not in declared
     ]
+    if report.main_loop is None:
+        found.append(f"{spec.script} has no main loop: it runs and can be stopped, but not paused or resumed")
     return tuple(found)
 
 
@@ -77,6 +77,8 @@ def _check(spec: ExperimentSpec, bundle: Bundle, runner: Runner) -> Submission:
     if spec.config and not runner.capabilities.has_config:
         raise SpecError(f"runner {spec.runner!r} takes no 'config'; its scripts have flags and hyperparameters only")
     report = _inspect(bundle, runner, script=spec.script)
+    if report.main_loop is None and spec.plugin is not None:
+        raise NoMainLoop(spec.script)
     flags = check_flags(
         report.arguments,
         script=spec.script,

@@ -12,6 +12,7 @@ from arena_ray.model.states import AttemptOutcome, Intent
 from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge, start_process
 from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
 from arena_ray.runner.output import last_lines
+from arena_ray.runner.patience import Lapse, Patience
 from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.speed import SpeedMeter
@@ -20,6 +21,8 @@ from arena_ray.runner.told import checkpoint_event, episode_event, skipped_notes
 from arena_ray.runner.wire import Message
 
 STDERR_LINES = 20
+STOP_GRACE_S = 5.0
+"""What a script has for its own clean-up that has no boundary at which it could stop."""
 
 
 class Session:
@@ -46,7 +49,8 @@ class Session:
         self._is_ready = False
         self._is_restoring = False
         self._is_over = False
-        self._deadline = clock() + launch.start_timeout_s
+        self._has_boundaries = True
+        self._patience = Patience(start_s=launch.start_timeout_s, end_s=launch.end_timeout_s, clock=clock)
         self._leaving: Intent = Intent.NONE
         self._failure: str | None = None
         self._bye: str | None = None
@@ -166,14 +170,27 @@ class Session:
         return self._process
 
     def _handle(self, message: Message) -> None:
+        self._patience.hear()
         handler = getattr(self, f"_on_{message.get('type')}", None)
         if handler is not None:
             handler(message)
+
+    def _be_ready(self) -> None:
+        self._is_ready = True
+        self._patience.be_ready()
+
+    def _on_hello(self, message: Message) -> None:
+        if message.get("main_loop", {}) is None:  # a trainer of another kind may say nothing of one
+            self._has_boundaries = False
+            self._be_ready()
+            self._outbox.note("the script has no main loop: it cannot be paused, and a new attempt begins anew")
 
     def _on_step(self, message: Message) -> None:
         if not self._is_restoring:  # else logged before the main loop: the first attempt has told it already
             for event in step_events(message, self._runner):
                 self._outbox.add(event)
+        if not self._has_boundaries:
+            self._advance_to(0, max(message["step"], self._progress.global_step))
 
     def _on_episode(self, message: Message) -> None:
         if not self._is_restoring:
@@ -182,16 +199,19 @@ class Session:
     def _on_boundary(self, message: Message) -> None:
         if self._is_restoring:  # the script's own beginning
             return
-        self._is_ready = True
-        speed = self._speed.at(message["step"], self._clock())
-        self._progress = Progress(message["boundary"], message["step"], speed)
+        self._be_ready()
+        self._advance_to(message["boundary"], message["step"])
         if message.get("ended"):
             self._is_over = True
+            self._patience.see_end()
             if not self.has_checkpoint_here:  # else an attempt before this one got so far
                 self.request_snapshot()
             self._require_process().wire.send("grant", until_step=None)
         elif message.get("held") and self._until is not None and message["step"] >= self._until:
             self._arrive()
+
+    def _advance_to(self, boundary: int, step: int) -> None:
+        self._progress = Progress(boundary, step, self._speed.at(step, self._clock()))
 
     def _arrive(self) -> None:
         """Hold once the state is written down: whoever decides may want it for others."""
@@ -208,7 +228,7 @@ class Session:
         self._follow(self._outbox.send(self._progress))
 
     def _on_restored(self, message: Message) -> None:
-        self._is_ready = True
+        self._be_ready()
         self._is_restoring = False
         self._outbox.note(*skipped_notes(message))
 
@@ -244,13 +264,14 @@ class Session:
         self._bye = message["outcome"]
 
     def _snapshot_when_due(self) -> None:
-        is_due = self._is_ready and not self._snapshot_pending and self._clock() >= self._snapshot_at
-        if is_due and not self._is_holding:
+        is_due = not self._snapshot_pending and self._clock() >= self._snapshot_at
+        if is_due and self._is_ready and self._has_boundaries and not self._is_holding:
             self.request_snapshot()
 
     def _report_when_due(self) -> None:
         if self._outbox.is_due:
             self._follow(self._outbox.send(self._progress))
+            self._patience.count(self._outbox.printed)
 
     def _follow(self, intent: Intent) -> None:
         if intent is Intent.STOP_NOW:
@@ -258,17 +279,23 @@ class Session:
             self._require_process().end()
         elif intent in (Intent.STOP, Intent.PAUSE) and self._leaving is Intent.NONE and self._is_ready:
             self._leaving = intent
-            if not (self._is_holding and self.has_checkpoint_here):
+            if not self._has_boundaries:
+                self._patience.stop_within(STOP_GRACE_S)
+            elif not (self._is_holding and self.has_checkpoint_here):
                 self.request_snapshot()
             self._require_process().wire.send("stop")
 
     def _find_end(self) -> End | None:
         process = self._require_process()
         how = process.poll()
+        if how is None and (lapse := self._patience.lapse) is not None:
+            how = process.end()
+            if lapse is Lapse.START:
+                return self._finish(End(AttemptOutcome.FAILED, lapse.value))
+            if lapse is Lapse.END and self.has_checkpoint_here:
+                self._outbox.note(lapse.value)
+                return self._finish(End(AttemptOutcome.COMPLETED))
         if how is None:
-            if not self._is_ready and self._clock() > self._deadline:
-                process.end()
-                return self._finish(End(AttemptOutcome.FAILED, "the script reached no main loop in time"))
             return None
         while process.wire.is_open and (message := process.wire.receive(1.0)):
             self._handle(message)

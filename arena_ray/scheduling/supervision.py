@@ -175,6 +175,7 @@ class Supervision:
             files=files,
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
+            end_timeout_s=assignment.settings.end_timeout_s,
             starter=self._starter(assignment, report),
         )
         return launch, runner, report, entry

@@ -17,7 +17,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown runner": ({"runner": "clenrl"}, "no runner 'clenrl'; did you mean 'cleanrl'?"),
     "a script that is not there": ({"script": "pppo"}, "no script 'pppo': not a file, and runner 'cleanrl' ships none"),
     "a script that is not Python": ({"script": "broken.py"}, "broken.py:1: not valid Python: '(' was never closed"),
-    "a script without a loop": ({"script": "idle.py"}, "idle.py has no main loop"),
     "an unknown flag": (
         {"flags": {"total_timestep": 9}},
         "counter.py has no such flag; did you mean 'total_timesteps'",
@@ -32,7 +31,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 SCRIPTS = {
     "broken.py": "model = (\n",
-    "idle.py": "print('nothing to do')\n",
     "on_cuda.py": "import torch\ndevice = torch.device('cuda')\nfor step in range(9):\n    model.train(step, device)\n",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from arena_ray.model.errors import NoMainLoop
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run
 from arena_ray.model.spec import ExperimentSpec
@@ -38,8 +39,8 @@ def start(core: Orchestrator) -> Callable[..., Run]:
 def open_supervision(core: Orchestrator) -> Iterator[Callable[[Run], Supervision]]:
     opened: list[Supervision] = []
 
-    def make(run: Run) -> Supervision:
-        supervision = Supervision(core, runners=RUNNERS, node="here")
+    def make(run: Run, port: Orchestrator = core) -> Supervision:
+        supervision = Supervision(port, runners=RUNNERS, node="here")
         opened.append(supervision)
         supervision.start(run.run_id)
         return supervision
@@ -111,6 +112,86 @@ def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, 
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
     assert any(newest.uri in note and "the one before it is used" in note for note in notes)
     assert steps_of(workspace, run) == list(range(150))
+
+
+LOOPLESS = """
+import signal, sys, time
+print("global_step=10, episodic_return=[3.]", flush=True)
+if "--deaf" in sys.argv:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+while "--on" in sys.argv:
+    time.sleep(0.01)
+print("global_step=20, episodic_return=[5.]")
+"""
+
+
+@pytest.fixture
+def start_loopless(core: Orchestrator, tmp_path: Path) -> Callable[..., Run]:
+    def make(*words: str) -> Run:
+        (tmp_path / "loopless.py").write_text(f"import sys\nsys.argv += {words!r}\n{LOOPLESS}")
+        keys = {"experiment": "x", "runner": "cleanrl", "script": "loopless.py", "env_id": "CartPole-v1"}
+        submission = preflight.prepare(ExperimentSpec.model_validate(keys), base=tmp_path, runners=RUNNERS)
+        return core.start(submission, force_new=True).run
+
+    return make
+
+
+def test_a_script_without_a_main_loop_runs_and_says_what_cannot_be_done(
+    start_loopless, open_supervision, core, workspace
+) -> None:
+    run = start_loopless()
+    progress = advance_until(open_supervision(run), has_ended)
+    assert (progress.outcome, progress.global_step, progress.episodic_return) == (RunState.COMPLETED, 20, 4.0)
+    assert core.assignment(run.run_id).checkpoints == ()
+    notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
+    assert "the script has no main loop: it cannot be paused, and a new attempt begins anew" in notes
+
+
+def test_a_script_without_a_main_loop_is_not_paused_but_stopped(start_loopless, open_supervision, core) -> None:
+    run = start_loopless("--on")
+    supervision = open_supervision(run)
+    advance_until(supervision, lambda progress: progress.global_step == 10)
+    with pytest.raises(NoMainLoop, match=r"loopless\.py has no main loop"):
+        core.pause(run.run_id)
+    core.stop(run.run_id)
+    assert advance_until(supervision, has_ended).outcome is RunState.STOPPED
+
+
+def test_a_script_without_a_main_loop_that_hears_nothing_is_ended(start_loopless, open_supervision, core) -> None:
+    run = start_loopless("--on", "--deaf")
+    supervision = open_supervision(run)
+    advance_until(supervision, lambda progress: progress.global_step == 10)
+    core.stop(run.run_id)
+    assert advance_until(supervision, has_ended).outcome is RunState.STOPPED
+
+
+HANGS = """
+import time
+class Learner:
+    def train(self):
+        pass
+learner = Learner()
+for global_step in range(20):
+    learner.train()
+print("evaluating", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+def test_a_script_that_hangs_after_its_main_loop_is_ended_and_has_completed(
+    open_core, open_supervision, workspace, tmp_path
+) -> None:
+    core = open_core(end_timeout_s=1.0)
+    (tmp_path / "hangs.py").write_text(HANGS)
+    keys = {"experiment": "x", "runner": "cleanrl", "script": "hangs.py", "env_id": "CartPole-v1"}
+    submission = preflight.prepare(ExperimentSpec.model_validate(keys), base=tmp_path, runners=RUNNERS)
+    run = core.start(submission, force_new=True).run
+    assert advance_until(open_supervision(run, core), has_ended).outcome is RunState.COMPLETED
+    assert [checkpoint.is_final for checkpoint in core.assignment(run.run_id).checkpoints] == [True]
+    log = read_log(workspace.run(run.name).log).lines
+    assert any("nothing more was heard of the script" in line["text"] for line in log if line["stream"] == "arena")
+    assert any(line["text"] == "evaluating" for line in log)
 
 
 def test_what_stands_in_the_way_of_an_attempt_fails_the_run_with_its_reason(start, open_supervision, core) -> None:

@@ -95,14 +95,62 @@ def test_script_that_exits_before_its_loop_says_bye(train):
     assert trainer.outcome()[0] == "usage\n"
 
 
-def test_script_without_a_main_loop_does_not_start(train, tmp_path):
-    trainer = train("open('started', 'w')\nfor step in range(3):\n    print(step)\n")
-    error = trainer.wait_for("error")
-    assert error["class"] == "NoMainLoop"
-    assert "script.py" in error["message"]
-    assert trainer.outcome()[1].startswith("NoMainLoop: no loop in ")
-    assert trainer.process.returncode == 2
-    assert not (tmp_path / "started").exists()
+def test_script_without_a_main_loop_runs_and_its_metrics_are_told(train):
+    trainer = train(
+        """
+        import tensorboardX
+        writer = tensorboardX.SummaryWriter("runs/x")
+        for step in range(3):
+            writer.add_scalar("charts/episodic_return", 2.0 * step, step)
+            print(f"global_step={step}, episodic_return=[{step}.]")
+        """
+    )
+    assert trainer.wait_for("hello")["main_loop"] is None
+    assert trainer.wait_for("bye")["outcome"] == "completed"
+    assert trainer.rows() == [(step, "charts/episodic_return", 2.0 * step) for step in range(3)]
+    assert trainer.outcome()[0].count("\n") == 3
+
+
+def test_what_a_script_without_a_writer_prints_in_the_known_form_is_told(train):
+    trainer = train(
+        """
+        print("global_step=60, episodic_return=[15.]")
+        print("global_step=70, episodic_", end="")
+        print("return=-0.5 and more")
+        print("SPS: 5337")
+        print("avg_episodic_return=3", "global_step=80, player_0-episodic_return=7", "SPS: unknown")
+        print("global_step=90, episodic_return=[nan]")
+        """
+    )
+    assert trainer.wait_for("bye")["step"] == 90
+    assert trainer.rows() == [
+        (60, "charts/episodic_return", 15.0),
+        (70, "charts/episodic_return", -0.5),
+        (70, "charts/SPS", 5337.0),
+        (90, "charts/episodic_return", "NaN"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "ending", ["raise", "print('cleaned up')", "sys.exit(3)", "raise ValueError('in the clean-up')"]
+)
+def test_script_without_a_main_loop_is_stopped_as_by_ctrl_c(train, ending):
+    trainer = train(
+        f"""
+        import sys, time
+        try:
+            print("at work", flush=True)
+            time.sleep(600)
+        except KeyboardInterrupt:
+            {ending}
+        """
+    )
+    trainer.wait_for("hello")
+    assert trainer.process.stdout.readline() == "at work\n"
+    trainer.send("stop")
+    assert trainer.wait_for("bye")["outcome"] == "stopped"
+    trainer.outcome()
+    assert trainer.process.returncode == 0
 
 
 def test_syntax_error_is_printed_as_python_prints_it(train, tmp_path):

@@ -74,10 +74,12 @@ def test_an_unknown_runner_is_refused_with_the_nearest(tmp_path: Path) -> None:
         prepare(spec(runner="cleanrI"), base=tmp_path, runners=RUNNERS)
 
 
-def test_a_script_without_a_main_loop_is_refused(tmp_path: Path) -> None:
+def test_a_script_without_a_main_loop_is_warned_of_and_no_plugin_can_steer_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("print('no loop')\n")
+    [*_, warning] = prepare(spec(script="mine.py"), base=tmp_path, runners=RUNNERS).warnings
+    assert warning == "mine.py has no main loop: it runs and can be stopped, but not paused or resumed"
     with pytest.raises(NoMainLoop, match=r"mine\.py has no main loop"):
-        prepare(spec(script="mine.py"), base=tmp_path, runners=RUNNERS)
+        prepare(spec(script="mine.py", plugin={"name": "pbt"}), base=tmp_path, runners=RUNNERS)
 
 
 def test_a_syntax_error_of_the_script_is_told_with_its_line(tmp_path: Path) -> None:
@@ -110,9 +112,9 @@ def test_the_server_believes_nothing_but_spec_and_bundle(tmp_path: Path) -> None
     honest = prepare(spec(flags={"total_timesteps": 1000}), base=tmp_path, runners=RUNNERS)
     forged = honest.model_copy(update={"flags": {"track": True}, "warnings": ("x",)})
     assert recheck(forged, runners=RUNNERS) == honest
-    no_loop = honest.model_copy(update={"bundle": Bundle(entry="ppo.py", files={"ppo.py": "print(1)\n"})})
-    with pytest.raises(NoMainLoop):
-        recheck(no_loop, runners=RUNNERS)
+    no_flags = honest.model_copy(update={"bundle": Bundle(entry="ppo.py", files={"ppo.py": "print(1)\n"})})
+    with pytest.raises(SpecError, match="total_timesteps"):
+        recheck(no_flags, runners=RUNNERS)
     wrong = honest.model_copy(update={"spec": spec(flags={"lerning_rate": 1.0})})
     with pytest.raises(SpecError, match="did you mean 'learning_rate'"):
         recheck(wrong, runners=RUNNERS)
