@@ -129,6 +129,8 @@ def _receive(connection: socket.socket, descriptors: List[int]) -> Dict[str, Any
         text += chunk
         if not chunk or len(text) > _LONGEST:
             raise ValueError("the request has no end")
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     if len(descriptors) != _DESCRIPTORS:
         raise ValueError("five descriptors belong to a request")
     request: Dict[str, Any] = json.loads(text)
@@ -147,6 +149,7 @@ def _has_touched_gpu() -> bool:
 def _become_guard(request: Dict[str, Any], descriptors: List[int]) -> List[str]:
     """Fork the training, in which this returns, and turn this process into its guard."""
     stdout, stderr, leash, status, wire = descriptors
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else the kernel reaps the training, and nobody learns how it ended
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(stdout, 1)
@@ -171,7 +174,7 @@ def _become_training(request: Dict[str, Any], wire: int, guard: int) -> List[str
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guard:  # it died between the fork and the prctl
         os._exit(127)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as a new interpreter has it
     os.environ.clear()

@@ -44,15 +44,25 @@ class Outbox:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for a batch."""
-        return self._clock() - self._reported_at >= REPORT_INTERVAL_S
+        """Whether it is time for a batch; what did not fit into the last one does not wait."""
+        return self._has_more or self._clock() - self._reported_at >= REPORT_INTERVAL_S
+
+    @property
+    def _has_more(self) -> bool:
+        return any(tail.has_more for tail in self._tails)
 
     def send(self, progress: Progress, *, is_last: bool = False) -> Intent:
-        """Report all that has come together and return what the user wants of the run.
+        """Report what has come together, all of it if *is_last*, and return what the user wants of the run.
 
         Raises:
             StaleAttempt: A newer attempt has taken over.
         """
+        intent = self._send(progress, is_last=is_last)
+        while is_last and self._has_more:
+            intent = self._send(progress, is_last=True)
+        return intent
+
+    def _send(self, progress: Progress, *, is_last: bool) -> Intent:
         for tail in self._tails:
             lines = list(tail.read(is_last=is_last))
             self._pending.extend(lines)

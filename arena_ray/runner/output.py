@@ -14,28 +14,34 @@ READ_BYTES = 1 << 20
 
 
 class OutputTail:
-    """The lines of one stream that have not been seen yet. Longer lines are cut, marked with ``…``."""
+    """The lines of one stream that have not been seen yet. Longer lines are cut, marked with ``…``.
+
+    Attributes:
+        has_more: Whether the last read may have left something.
+    """
 
     def __init__(self, path: Path, *, stream: str) -> None:
         self._path = path
         self._stream = stream
         self._file: BinaryIO | None = None
         self._rest = b""
+        self.has_more = False
 
     def read(self, *, is_last: bool = False) -> Iterator[LogLine]:
-        """Yield the new lines; an unfinished one only if *is_last*."""
+        """Yield the next new lines, up to :data:`READ_BYTES` of them; an unfinished one only if *is_last*."""
         if self._file is None:
             try:
                 self._file = self._path.open("rb")
             except FileNotFoundError:
                 return
-        while chunk := self._file.read(READ_BYTES):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            yield from map(self._line, lines)
-            if len(self._rest) > MAX_LINE_BYTES:
-                yield self._line(self._rest)
-                self._rest = b""
-        if is_last and self._rest:
+        chunk = self._file.read(READ_BYTES)
+        self.has_more = len(chunk) == READ_BYTES
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        yield from map(self._line, lines)
+        if len(self._rest) > MAX_LINE_BYTES:
+            yield self._line(self._rest)
+            self._rest = b""
+        if is_last and self._rest and not self.has_more:
             yield self._line(self._rest)
             self._rest = b""
 

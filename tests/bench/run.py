@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what the tests share
 import control_plane
 import pbt
 import serving
+import start
 import supervision
 
 TOPICS = {
+    "start": start.measure,
     "supervision": supervision.measure,
     "control_plane": control_plane.measure,
     "pbt": pbt.measure,
