@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 from tensorboardX import SummaryWriter
@@ -55,7 +56,7 @@ if __name__ == "__main__":
         writer.add_scalar("losses/weight", learner.weight, global_step)
         if global_step % 10 == 0:
             writer.add_scalar("charts/episodic_return", learner.weight, global_step)
-        if not os.path.exists(args.hurry):
+        if not (args.hurry and Path(args.hurry).exists()):
             time.sleep(args.sleep_s)
     print("done", learner.weight, file=sys.stderr)
     writer.close()
