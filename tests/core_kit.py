@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from played_endpoints import PlayedEndpoints
+from registry_kit import write_empty_registry
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings
@@ -17,25 +16,13 @@ from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
-from arena_ray.runner.inspection import inspect_script
 from arena_ray.runner.preflight import Submission
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.telemetry.hub import Hub
 from arena_ray.testing.plugins import load_plugins
-from arena_runners.cleanrl import runner as cleanrl
 
 RUNNERS = load_runners().runners
 PLUGINS = load_plugins()
-inspect_once = functools.cache(inspect_script)
-
-
-@functools.cache
-def empty_registry() -> bytes:
-    """Return the file of a registry that holds nothing."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "registry.sqlite3"
-        Store.open(f"sqlite:///{path}").close()
-        return path.read_bytes()
 
 
 class Drivers:
@@ -49,11 +36,9 @@ class Drivers:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setattr(cleanrl, "inspect_script", inspect_once)
+def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace(tmp_path)
-    workspace.registry.parent.mkdir(parents=True)
-    workspace.registry.write_bytes(empty_registry())
+    write_empty_registry(workspace.registry)
     return workspace
 
 

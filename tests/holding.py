@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ SCRIPTS = Path(__file__).parent / "scripts"
 RUNNERS = load_runners().runners
 PLUGINS = load_plugins()
 DRIVER = "driver"
+TIMEOUT_S = 240.0
+"""How long a slow machine may take for what takes a fast one a few seconds."""
 TAUGHT = 0.04
 """The learning rate that a clone is given with the donor's weights."""
 PLUGIN = {
@@ -162,10 +165,11 @@ def open_world(workspace: Workspace, script: str, *, interval: int, **flags: Any
 
 
 def until(actor: Supervision, condition: Callable[[Progress], object]) -> Progress:
-    for _ in range(600):
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
         if condition(progress := actor.advance(0.1)):
             return progress
-    raise AssertionError("it did not come true within a minute")
+    raise AssertionError(f"it did not come true within {TIMEOUT_S:g} s")
 
 
 def held(actor: Supervision, number: int = 1) -> Milestone:

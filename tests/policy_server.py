@@ -1,4 +1,4 @@
-"""A replica of a policy behind a plain HTTP server in this process: all of the endpoint but Ray Serve."""
+"""A replica of a policy behind plain HTTP in this process: all of the endpoint but Ray Serve."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+from http_kit import exchange
 from starlette.requests import Request
 
-from arena_ray.orchestrator.http_server import HttpServer, listen
 from arena_ray.serving.deployment import PolicyReplica, load_policy
 from arena_ray.serving.target import ROUTE, Target
 
@@ -50,8 +50,8 @@ def policy_server(target: Target) -> Iterator[str]:
     """Let a replica answer with *target*, and give its URL."""
     replica = PolicyReplica()
     asyncio.run(replica.reconfigure(target.model_dump()))
-    with HttpServer(application(replica), listen("127.0.0.1", 0)) as server:
-        yield f"{server.url}{ROUTE}/{target.name}"
+    with exchange().serving(application(replica)) as url:
+        yield f"{url}{ROUTE}/{target.name}"
 
 
 class LocalEndpoints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Generic, Protocol, Self, TypeVar
@@ -26,6 +26,7 @@ S = TypeVar("S")
 S_contra = TypeVar("S_contra", contravariant=True)
 
 PLAIN_INTERVAL_S = 5.0
+_FIRST_PAUSE_S = 0.05
 COLOURS = {RunState.RUNNING: "green", RunState.FAILED: "red", RunState.PAUSED: "yellow", RunState.COMPLETED: "green"}
 
 
@@ -178,6 +179,14 @@ def view_for(stream: IO[str]) -> View[Sight]:
     return LiveView(stream, drawing) if is_terminal(stream) else PlainView(stream)
 
 
+def pauses(longest_s: float) -> Iterator[float]:
+    """Yield how many seconds to wait before each next look: what ends at once is told at once."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield min(pause_s, longest_s)
+        pause_s *= 2
+
+
 def watch(
     client: ArenaClient,
     run: Run,
@@ -187,7 +196,7 @@ def watch(
     until: Callable[[Run], bool] = lambda _: False,
 ) -> Run:
     """Show *run* until it has ended, is paused or is as *until* wants it, and return it as it is then."""
-    after, last_line = 0, ""
+    after, last_line, waiting = 0, "", pauses(view.poll_s)
     with view:
         while True:
             run = client.run(run.run_id)
@@ -196,4 +205,4 @@ def watch(
             view.show(Sight(run, total_steps, last_line))
             if run.state.is_final or run.state is RunState.PAUSED or until(run):
                 return run
-            time.sleep(view.poll_s)
+            time.sleep(next(waiting))

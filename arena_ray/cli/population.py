@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Self
 import click
 
 from arena_ray.cli.ancestry import exploit_sentence
-from arena_ray.cli.live import COLOURS, PLAIN_INTERVAL_S, LiveView, View, steps_done
+from arena_ray.cli.live import COLOURS, PLAIN_INTERVAL_S, LiveView, View, pauses, steps_done
 from arena_ray.cli.output import figure
 from arena_ray.cli.progress import is_terminal
 from arena_ray.cli.ranking import Ranking, label
@@ -164,7 +164,7 @@ def watch(
     client: ArenaClient, experiment: str, *, execution_id: str, total_steps: int | None, view: View[Population]
 ) -> Lineage:
     """Show a plugin execution until it has ended or is paused, and its runs with it; return how it stands then."""
-    deadline = math.inf
+    deadline, waiting = math.inf, pauses(view.poll_s)
     with view:
         while True:
             lineage = client.lineage(experiment, execution_id)
@@ -173,7 +173,7 @@ def watch(
                 deadline = min(deadline, time.monotonic() + _END_PATIENCE_S)
                 if time.monotonic() >= deadline or not any(run.state in AT_WORK for run in lineage.runs):
                     return lineage
-            time.sleep(view.poll_s)
+            time.sleep(next(waiting))
 
 
 def is_under_way(lineage: Lineage) -> bool:

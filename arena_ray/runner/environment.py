@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -108,7 +109,8 @@ def check_environment(
 ) -> None:
     """Check that the interpreter's Gymnasium knows *env_id*, and can import it.
 
-    A script that registers environments of its own, or does not use Gymnasium, is not asked for.
+    A script that registers environments of its own, or does not use Gymnasium, is not asked for. What was known once
+    is not asked for again by this process: a study asks for the same environment with each of its runs.
 
     Args:
         env_id: Id, with its namespace or module where it has one.
@@ -123,7 +125,11 @@ def check_environment(
     imports = set(imports)
     if script_registers or "gymnasium" not in imports:
         return
-    modules = sorted(imports - _NO_ENVIRONMENTS)
+    _require_known(env_id, str(interpreter), tuple(sorted(imports - _NO_ENVIRONMENTS)), timeout_s)
+
+
+@functools.lru_cache(maxsize=256)  # errors are not kept: what is missing may be installed meanwhile
+def _require_known(env_id: str, interpreter: str, modules: tuple[str, ...], timeout_s: float) -> None:
     try:
         answer = _ask(interpreter, _LOOK_UP, [env_id, *modules], timeout_s=timeout_s)
     except _NoAnswer as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 
 from arena_ray.harness import mainloop
 from arena_ray.model.errors import SpecError
@@ -80,6 +81,11 @@ def inspect_script(source: str, *, path: str) -> ScriptReport:
     Raises:
         SpecError: It is not Python.
     """
+    return _inspect(source, path)
+
+
+@functools.lru_cache(maxsize=32)  # a study checks the same script for each of its runs
+def _inspect(source: str, path: str) -> ScriptReport:
     tree = parse_source(source, path=path)
     try:
         loop, liveness = _main_loop(tree), Liveness(read_arguments(source, path=path), holders=())

@@ -45,28 +45,32 @@ def _is_sleeping(process: psutil.Process) -> bool:
     return False
 
 
-def test_files_that_hang_or_leave_are_listed_and_left_out(tmp_path: Path) -> None:
+def test_files_that_leave_or_break_are_listed_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "a_plugin.py").write_text("import os; os._exit(4)\n")
-    (tmp_path / "b_plugin.py").write_text("while True: pass\n")
     (tmp_path / "c_plugin.py").write_text(CHECKED)
     (tmp_path / "d_plugin.py").write_text(
         "import os, threading, time\nthreading.Timer(.1, os._exit, [5]).start()\ntime.sleep(.5)\n"
     )
     (tmp_path / "e_plugin.py").write_text("import pydantic\npydantic.BaseModel.model_dump = None\n")
     (tmp_path / "f_plugin.py").write_text(f"import subprocess\nsubprocess.Popen(['sleep', '{SLEEP_S}'])\n")
-    catalog = Catalog([tmp_path], timeout_s=2.0)
+    catalog = Catalog([tmp_path], timeout_s=90.0)
     found = {each.name: each for each in catalog.describe()}
     assert found["a_plugin"].problem == "its process ended with exit code 4 while it was loaded"
     assert found["d_plugin"].problem == "its process ended with exit code 5 while it was loaded"
     assert "AttributeError" in (found["e_plugin"].problem or "") or "ended with" in (found["e_plugin"].problem or "")
-    assert found["b_plugin"].problem == "its process fell silent for 2 s while it was loaded"
     assert (found["checked"].problem, found["pbt"].problem) == (None, None)
     assert found["checked"].origin == str(tmp_path / "c_plugin.py")
     assert not [each for each in psutil.process_iter() if _is_sleeping(each)]
     with pytest.raises(SpecError, match="plugin 'a_plugin' cannot be used: its process ended with exit code 4"):
         catalog.require("a_plugin")
-    (tmp_path / "b_plugin.py").write_text(CHECKED.replace('"checked"', '"mended"'))
-    assert catalog.require("mended").description.origin == str(tmp_path / "b_plugin.py")
+    (tmp_path / "a_plugin.py").write_text(CHECKED.replace('"checked"', '"mended"'))
+    assert catalog.require("mended").description.origin == str(tmp_path / "a_plugin.py")
+
+
+def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "b_plugin.py").write_text("while True: pass\n")
+    found = {each.name: each for each in Catalog([tmp_path], timeout_s=0.5).describe()}
+    assert found["b_plugin"].problem == "its process fell silent for 0.5 s while it was loaded"
 
 
 def test_the_process_of_a_function_loads_no_file_but_its_own(tmp_path: Path) -> None:
@@ -74,11 +78,11 @@ def test_the_process_of_a_function_loads_no_file_but_its_own(tmp_path: Path) -> 
     (tmp_path / "c_plugin.py").write_text(CHECKED)
     settings = {"space": {"learning_rate": {"uniform": [0.0, 1.0]}}}
     begin = {"context": {"plugin_name": "checked"}, "directories": [str(tmp_path)], "settings": settings}
-    function, found = find_plugin(begin, timeout_s=2.0)
+    function, found = find_plugin(begin, timeout_s=90.0)
     assert (function.__name__, found["count"]) == ("work", 1)
     begin["context"] = {"plugin_name": "pbt"}
     begin["settings"] = {"perturbation_interval": 5, "param_space": settings["space"]}
-    assert find_plugin(begin, timeout_s=2.0)[1]["population"] == 4
+    assert find_plugin(begin, timeout_s=90.0)[1]["population"] == 4
 
 
 def test_a_plugin_s_own_check_is_asked_in_its_process(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from holding import RUNNERS, SCRIPTS, until
 
 from arena_ray.model.errors import NoMainLoop
 from arena_ray.model.paths import Workspace
@@ -17,12 +18,17 @@ from arena_ray.model.spec import ExperimentSpec
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.runner import preflight
-from arena_ray.runner.discovery import load_runners
 from arena_ray.scheduling.supervision import Supervision, training_environment
 from arena_ray.telemetry.archive import read_log, read_metrics
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-RUNNERS = load_runners().runners
+LONG = {"total_timesteps": 1_200, "sleep_s": 0.1}
+"""Two minutes, however fast the machine is, unless it is told to hurry."""
+
+
+@pytest.fixture
+def hurry(tmp_path: Path) -> Path:
+    """The file that makes each pass take no time once it is there."""
+    return tmp_path / "hurry"
 
 
 @pytest.fixture
@@ -50,13 +56,6 @@ def open_supervision(core: Orchestrator) -> Iterator[Callable[[Run], Supervision
         supervision.close()
 
 
-def advance_until(supervision: Supervision, condition: Callable[[Any], bool]) -> Any:
-    for _ in range(300):
-        if condition(progress := supervision.advance(0.1)):
-            return progress
-    raise AssertionError("it did not come true within 30 s")
-
-
 def has_ended(progress: Any) -> bool:
     return progress.outcome is not None
 
@@ -68,50 +67,53 @@ def steps_of(workspace: Workspace, run: Run) -> list[int]:
 
 def test_a_run_is_trained_to_its_end(start, open_supervision, workspace) -> None:
     run = start(total_timesteps=50)
-    progress = advance_until(open_supervision(run), has_ended)
+    progress = until(open_supervision(run), has_ended)
     assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 1)
     assert steps_of(workspace, run) == list(range(50))
 
 
 def test_a_script_that_enters_its_main_loop_twice_completes_with_a_note(start, open_supervision, workspace) -> None:
     run = start("twice.py")
-    assert advance_until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
+    assert until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
     assert any(note.startswith("checkpoint not written") for note in notes)
 
 
-def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, core, workspace) -> None:
-    run = start(total_timesteps=200, sleep_s=0.01)
+def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, core, workspace, hurry) -> None:
+    run = start(**LONG, hurry=str(hurry))
     supervision = open_supervision(run)
-    advance_until(supervision, lambda progress: progress.global_step > 60)
+    until(supervision, lambda progress: progress.global_step > 3 and core.assignment(run.run_id).checkpoints)
     os.kill(supervision.training_pid, signal.SIGKILL)
-    progress = advance_until(supervision, has_ended)
+    hurry.touch()
+    progress = until(supervision, has_ended)
     assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 2)
-    assert steps_of(workspace, run) == list(range(200))
+    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
 
 
-def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervision, core, workspace) -> None:
-    run = start(total_timesteps=100, sleep_s=0.01)
+def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervision, workspace, hurry) -> None:
+    run = start(**LONG, hurry=str(hurry))
     old = open_supervision(run)
-    advance_until(old, lambda progress: progress.global_step > 10)
+    until(old, lambda progress: progress.global_step > 3)
     new = open_supervision(run)
-    assert advance_until(old, has_ended).outcome is RunState.QUEUED
-    assert advance_until(new, has_ended).outcome is RunState.COMPLETED
-    assert steps_of(workspace, run) == list(range(100))
+    hurry.touch()
+    assert until(old, has_ended).outcome is RunState.QUEUED
+    assert until(new, has_ended).outcome is RunState.COMPLETED
+    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, core, workspace) -> None:
-    run = start(total_timesteps=150, sleep_s=0.01)
+def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, core, workspace, hurry) -> None:
+    run = start(**LONG, hurry=str(hurry))
     first = open_supervision(run)
-    advance_until(first, lambda _: len(core.assignment(run.run_id).checkpoints) >= 2)
+    until(first, lambda _: len(core.assignment(run.run_id).checkpoints) >= 2)
     first.close()
+    hurry.touch()
     newest = core.assignment(run.run_id).checkpoints[0]
     state = Path(newest.uri) / "resume" / "state.pkl"
     state.write_bytes(state.read_bytes()[:-1])
-    assert advance_until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
+    assert until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
     assert any(newest.uri in note and "the one before it is used" in note for note in notes)
-    assert steps_of(workspace, run) == list(range(150))
+    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
 
 
 LOOPLESS = """

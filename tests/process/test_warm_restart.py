@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from holding import DRIVER, PLUGINS, RUNNERS, SCRIPTS, held, until
 from played_endpoints import PlayedEndpoints
+from registry_kit import write_empty_registry
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint, Exploit, Milestone, Run
@@ -24,19 +26,12 @@ from arena_ray.model.states import AttemptOutcome, ExploitCause, ExploitOutcome,
 from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
-from arena_ray.runner.discovery import load_runners
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.milestones import Course, Milestones
-from arena_ray.scheduling.supervision import Progress, Supervision
+from arena_ray.scheduling.supervision import Supervision
 from arena_ray.telemetry.archive import read_log, read_metrics
 from arena_ray.telemetry.hub import Hub
-from arena_ray.testing.plugins import load_plugins
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-RUNNERS = load_runners().runners
-PLUGINS = load_plugins()
-DRIVER = "driver"
 
 
 class Drivers:
@@ -122,6 +117,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     workspace = Workspace(tmp_path)
+    write_empty_registry(workspace.registry)
     with Store.open(workspace.registry_url) as store:
         hub = Hub(workspace)
         core = Orchestrator(
@@ -140,20 +136,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         for actor in world.opened:
             actor.close()
         hub.close()
-
-
-def until(actor: Supervision, condition: Callable[[Progress], object]) -> Progress:
-    for _ in range(600):
-        if condition(progress := actor.advance(0.1)):
-            return progress
-    raise AssertionError("it did not come true within 60 s")
-
-
-def held(actor: Supervision) -> Milestone:
-    """Advance until the run holds to be judged."""
-    found = until(actor, lambda progress: progress.milestone or progress.outcome).milestone
-    assert found is not None, "it has ended"
-    return found
 
 
 def test_ppo_takes_over_another_length_of_its_batches(world: World) -> None:

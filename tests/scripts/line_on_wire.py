@@ -2,7 +2,8 @@
 
 Started as the harness is. The environment tells it where to fail: ``DIE_AFTER`` holds the type of a message after
 which it kills itself, ``REFUSE`` the command that it refuses, ``NO_DISK`` that it can write no checkpoint, ``LINGER``
-that it takes long to go on after a takeover; each once, if the file that ``ONCE`` names does not exist.
+that after a takeover it goes on only when it is told something more; each once, if the file that ``ONCE`` names does
+not exist.
 """
 
 import argparse
@@ -65,7 +66,11 @@ class Training:
     def grant(self, until_step):
         self.is_granted, self.until, self.is_told = True, until_step, False
         if self.generation and is_told_to("LINGER", "yes"):
-            time.sleep(0.3)
+            self.linger()
+
+    def linger(self):
+        while not self.commands:
+            time.sleep(0.001)
 
     def stop(self):
         raise SystemExit

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from click.testing import CliRunner, Result
+from http_kit import exchange
+from registry_kit import write_empty_registry
 from unit.cli.played import PlayedOrchestrator, progress
 
 from arena_ray.cli.app import arena as arena_command
@@ -58,6 +56,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 @pytest.fixture
 def store(workspace: Workspace) -> Iterator[Store]:
+    write_empty_registry(workspace.registry)
     with Store.open(workspace.registry_url) as store:
         yield store
 
@@ -141,24 +140,17 @@ def gateway(workspace: Workspace, orchestrator: PlayedOrchestrator) -> Iterator[
         cluster=lambda: cluster,
         plugins=lambda: load_plugins().describe(),
     )
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    address = GatewayAddress(
-        url=f"http://127.0.0.1:{listener.getsockname()[1]}",
-        token=TOKEN,
-        pid=os.getpid(),
-        ray_address="10.0.0.1:6379",
-        home=str(workspace.home),
-        started_at=datetime.now(UTC),
-    )
-    write_gateway(workspace.gateway, address)
-    yield address
-    server.should_exit = True
-    thread.join()
+    with exchange().serving(app) as url:
+        address = GatewayAddress(
+            url=url,
+            token=TOKEN,
+            pid=os.getpid(),
+            ray_address="10.0.0.1:6379",
+            home=str(workspace.home),
+            started_at=datetime.now(UTC),
+        )
+        write_gateway(workspace.gateway, address)
+        yield address
     reader.close()
 
 

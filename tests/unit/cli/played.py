@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -20,11 +21,17 @@ from arena_ray.runner.preflight import Submission
 MANY = 1_000_000
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def wait_for_line(process: subprocess.Popen[str], part: str) -> None:
+    """Read what *process* says on stderr until a line has *part*."""
+    assert process.stderr is not None
+    assert any(part in line for line in process.stderr), f"it never said {part!r}"
 
 
 def is_running(store: Store) -> Callable[[], bool]:

@@ -89,7 +89,7 @@ def test_every_command_has_the_options_of_all_and_help_in_sentences() -> None:
 
 def test_python_m_arena_ray_is_arena(arena_process: ArenaProcess) -> None:
     process = arena_process("--version")
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=60)
     assert output.startswith("arena_ray ")
 
 

@@ -84,7 +84,7 @@ def test_deploy_waits_until_the_policy_answers_and_tells_where(
     result = arena("deploy", trained().name, "--name", "cartpole")
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(
-        r"policy    cartpole version 1\nendpoint  http://127\.0\.0\.1:\d+/policies/cartpole\n", result.stdout
+        r"policy    cartpole version 1\nendpoint  http://127\.0\.0\.1:\d+/\d+/policies/cartpole\n", result.stdout
     )
 
 

@@ -9,13 +9,12 @@ import re
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.played import MANY, is_running, wait_for
+from unit.cli.played import MANY, is_running, wait_for, wait_for_line
 
 from arena_ray.cli.run import pause_and_wait
 from arena_ray.model.paths import Workspace
@@ -135,10 +134,9 @@ def test_an_interrupt_on_a_cluster_that_was_up_only_stops_watching(
 ) -> None:
     orchestrator.last_step = MANY
     process = arena_process("run", spec_file)
-    wait_for(is_running(store))
-    time.sleep(0.5)  # until it watches
+    wait_for_line(process, ", step ")  # it watches
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "goes on without being watched" in errors
     assert "Traceback" not in errors
@@ -164,7 +162,7 @@ def test_on_a_terminal_the_view_redraws_itself(
 
     thread = threading.Thread(target=drain)
     thread.start()
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     thread.join()
     assert process.returncode == 0
     assert b"\x1b[" in b"".join(shown)

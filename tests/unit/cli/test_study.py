@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from unit.cli.lineages import execution_of, lineage_of, member
-from unit.cli.played import MANY, is_running, wait_for
+from unit.cli.played import MANY, wait_for, wait_for_line
 
 from arena_ray.cli.study import is_well, pause_and_wait
 from arena_ray.model.records import Lineage
@@ -124,10 +123,9 @@ def test_an_interrupt_on_a_cluster_that_was_up_only_stops_watching(
 ) -> None:
     orchestrator.last_step = MANY
     process = arena_process("run", plugin_file)
-    wait_for(is_running(store))
-    time.sleep(0.5)  # until it watches
+    wait_for_line(process, ", step ")  # it watches
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "race goes on without being watched; see 'arena lineage race'" in errors
     assert "Traceback" not in errors

@@ -4,10 +4,10 @@ from operator import attrgetter
 
 import httpx
 import pytest
+from http_kit import exchange
 
 from arena_ray.orchestrator.api import BASE_PATH, Cluster, Node
 from arena_ray.orchestrator.gateway import create_app
-from arena_ray.orchestrator.http_server import HttpServer, listen
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.testing.plugins import load_plugins
 
@@ -25,10 +25,12 @@ def http(core, workspace):
         cluster=lambda: Cluster(ray_address="r", nodes=[NODE]),
         plugins=lambda: load_plugins().describe(),
     )
-    with HttpServer(app, listen("127.0.0.1", 0)) as server:
-        headers = {"Authorization": "Bearer secret"}
-        with httpx.Client(base_url=server.url + BASE_PATH, headers=headers, trust_env=False) as client:
-            yield client
+    headers = {"Authorization": "Bearer secret"}
+    with (
+        exchange().serving(app) as url,
+        httpx.Client(base_url=url + BASE_PATH, headers=headers, trust_env=False) as client,
+    ):
+        yield client
     reader.close()
 
 

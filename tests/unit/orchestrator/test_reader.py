@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from registry_kit import write_empty_registry
 
 from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryError
 from arena_ray.model.events import LogLine, TrainingStep
@@ -41,6 +42,7 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def run(workspace: Workspace) -> Run:
     spec = ExperimentSpec(experiment="demo", runner="cleanrl", script="ppo", env_id="CartPole-v1")
+    write_empty_registry(workspace.registry)
     with Store.open(workspace.registry_url) as store:
         run, _ = store.submit(spec, flags={}, script="ppo", bundle="b" * 64)
         store.begin_attempt(run.run_id, node="node-a", resumed_from=None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registry_kit import write_empty_registry
 
 import arena_ray
 from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
@@ -149,19 +150,10 @@ class Bench:
             connection.close()
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of a registry that holds nothing: to copy it is faster than to migrate each test's."""
-    path = tmp_path_factory.mktemp("empty") / "registry.sqlite3"
-    Store.open(f"sqlite:///{path}").close()
-    return path.read_bytes()
-
-
 @pytest.fixture
-def bench(tmp_path: Path, empty_registry: bytes) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     path, clock = tmp_path / "var" / "training" / "registry.sqlite3", HandClock()
-    path.parent.mkdir(parents=True)
-    path.write_bytes(empty_registry)
+    write_empty_registry(path)
     with Store.open(f"sqlite:///{path}", clock=clock) as store:
         yield Bench(store, path, clock)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from core_kit import empty_registry
+from registry_kit import write_empty_registry
 
 from arena_ray.model.errors import IllegalTransition, NotFound
 from arena_ray.model.spec import Deployment, ExperimentSpec, PluginCall
@@ -20,7 +20,7 @@ WISH = Deployment(name="cartpole")
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     path = tmp_path / "registry.sqlite3"
-    path.write_bytes(empty_registry())
+    write_empty_registry(path)
     with Store.open(f"sqlite:///{path}") as store:
         yield store
 

@@ -96,7 +96,7 @@ def test_processes_that_make_a_registry_at_once_all_get_it(tmp_path: Path, child
         child.stdin.write("go\n")
         child.stdin.flush()
     for child in children:
-        answers.append(child.communicate(timeout=30)[0])
+        answers.append(child.communicate(timeout=90)[0])
     assert answers == ["0\n"] * 4
 
 

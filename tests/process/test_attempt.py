@@ -1,3 +1,5 @@
+"""One attempt, seen by its session, with a trainer that speaks the wire and learns nothing."""
+
 from __future__ import annotations
 
 import os
@@ -7,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from session_kit import advance_until, finish
 
 from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, LogLine, TrainingStep
 from arena_ray.model.records import Checkpoint
@@ -16,7 +19,8 @@ from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.session import Session
 
 Open = Callable[..., Session]
-Finish = Callable[[Session], End]
+ENDLESS = ("--boundaries", "1000000", "--step-s", "0.01")
+"""What does not end before the test has seen enough of it."""
 
 
 def record(saved: CheckpointSaved) -> Checkpoint:
@@ -34,7 +38,7 @@ def values(recorder) -> dict[int, float]:
     return {step.global_step: step.scalars["charts/value"] for step in recorder.events(TrainingStep)}
 
 
-def test_a_run_is_reported_in_full_and_ends_completed(open_session: Open, finish: Finish, recorder) -> None:
+def test_a_run_is_reported_in_full_and_ends_completed(open_session: Open, recorder) -> None:
     end = finish(open_session("--boundaries", "11"))
     assert end == End(AttemptOutcome.COMPLETED)
     assert recorder.events(AttemptStarted)[0].boundary == 0
@@ -44,30 +48,31 @@ def test_a_run_is_reported_in_full_and_ends_completed(open_session: Open, finish
     assert [saved.is_final for saved in recorder.events(CheckpointSaved)] == [True]
 
 
-def test_batches_are_numbered_without_a_gap(open_session: Open, finish: Finish, recorder) -> None:
-    finish(open_session("--boundaries", "100", "--step-s", "0.01"))
-    assert len(recorder.batches) > 2
+def test_batches_are_numbered_without_a_gap(open_session: Open, recorder) -> None:
+    session = open_session(*ENDLESS)
+    advance_until(session, lambda: len(recorder.batches) > 2)
+    recorder.intent = Intent.STOP
+    finish(session)
     expected = 0
     for batch in recorder.batches:
         assert batch.first_seq == expected
         expected += len(batch.events)
 
 
-def test_snapshots_are_taken_by_time(open_session: Open, finish: Finish, recorder) -> None:
-    finish(open_session("--boundaries", "100", "--step-s", "0.01", every_s=0.2))
-    assert len(recorder.events(CheckpointSaved)) >= 3
+def test_snapshots_are_taken_by_time(open_session: Open, recorder) -> None:
+    session = open_session(*ENDLESS, every_s=0.1)
+    advance_until(session, lambda: len(recorder.events(CheckpointSaved)) >= 3)
 
 
 def test_a_killed_training_is_lost_and_goes_on_from_its_checkpoint_as_if_nothing_had_happened(
-    open_session: Open, finish: Finish, recorder
+    open_session: Open, recorder
 ) -> None:
     finish(open_session("--boundaries", "60"))
     uninterrupted = values(recorder)
     recorder.batches.clear()
 
-    session = open_session("--boundaries", "60", "--step-s", "0.02", every_s=0.2, attempt=2)
-    while not recorder.events(CheckpointSaved):
-        session.advance(0.05)
+    session = open_session("--boundaries", "60", "--step-s", "0.5", every_s=0.1, attempt=2)
+    advance_until(session, lambda: recorder.events(CheckpointSaved))
     pid = session.training_pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -83,9 +88,7 @@ def test_a_killed_training_is_lost_and_goes_on_from_its_checkpoint_as_if_nothing
     assert before | values(recorder) == uninterrupted
 
 
-def test_a_training_killed_after_its_main_loop_gets_no_second_final_checkpoint(
-    open_session: Open, finish: Finish, recorder
-) -> None:
+def test_a_training_killed_after_its_main_loop_gets_no_second_final_checkpoint(open_session: Open, recorder) -> None:
     finish(open_session("--boundaries", "6"))
     [final] = recorder.events(CheckpointSaved)
     assert finish(open_session("--boundaries", "6", attempt=2, checkpoint=record(final))) == End(
@@ -98,41 +101,37 @@ def test_a_training_killed_after_its_main_loop_gets_no_second_final_checkpoint(
     ("intent", "outcome"), [(Intent.STOP, AttemptOutcome.STOPPED), (Intent.PAUSE, AttemptOutcome.PAUSED)]
 )
 def test_a_stop_and_a_pause_leave_a_last_checkpoint(
-    open_session: Open, finish: Finish, recorder, intent: Intent, outcome: AttemptOutcome
+    open_session: Open, recorder, intent: Intent, outcome: AttemptOutcome
 ) -> None:
-    session = open_session("--boundaries", "5000")
-    while not recorder.events(TrainingStep):
-        session.advance(0.1)
+    session = open_session(*ENDLESS)
+    advance_until(session, lambda: recorder.events(TrainingStep))
     recorder.intent = intent
     assert finish(session) == End(outcome)
     last_step = recorder.events(TrainingStep)[-1].global_step
     assert [saved.boundary for saved in recorder.events(CheckpointSaved)] == [last_step + 1]
 
 
-def test_stop_now_waits_for_no_boundary(open_session: Open, finish: Finish, recorder) -> None:
-    session = open_session("--boundaries", "3", "--step-s", "30")
-    while not recorder.events(TrainingStep):
-        session.advance(0.1)
+def test_stop_now_waits_for_no_boundary(open_session: Open, recorder) -> None:
+    session = open_session("--boundaries", "3", "--step-s", "600")
+    advance_until(session, lambda: recorder.events(TrainingStep))
     recorder.intent = Intent.STOP_NOW
     assert finish(session) == End(AttemptOutcome.STOPPED)
     assert recorder.events(CheckpointSaved) == []
 
 
-def test_a_script_that_raises_fails_with_its_error_and_its_stderr(open_session: Open, finish: Finish) -> None:
+def test_a_script_that_raises_fails_with_its_error_and_its_stderr(open_session: Open) -> None:
     end = finish(open_session("--raise-at", "3"))
     assert end.outcome is AttemptOutcome.FAILED
     assert end.reason is not None
     assert end.reason.startswith("RuntimeError: the echo trainer was told to raise (line 1)\nTraceback")
 
 
-def test_a_script_that_exits_badly_fails_with_its_exit_code(open_session: Open, finish: Finish) -> None:
+def test_a_script_that_exits_badly_fails_with_its_exit_code(open_session: Open) -> None:
     end = finish(open_session("--exit-at", "3", "7"))
     assert end == End(AttemptOutcome.FAILED, "the script ended with exit code 7")
 
 
-def test_a_last_checkpoint_that_cannot_be_written_fails_the_run(
-    open_session: Open, finish: Finish, tmp_path: Path
-) -> None:
+def test_a_last_checkpoint_that_cannot_be_written_fails_the_run(open_session: Open, tmp_path: Path) -> None:
     session = open_session("--boundaries", "40")
     checkpoints = tmp_path / "var/training/checkpoints/a-run"
     checkpoints.rmdir()
@@ -143,10 +142,10 @@ def test_a_last_checkpoint_that_cannot_be_written_fails_the_run(
 
 
 @pytest.mark.parametrize("damage", ["truncate", "delete", "add"])
-def test_a_damaged_checkpoint_is_passed_over_with_a_note(
-    open_session: Open, finish: Finish, recorder, damage: str
-) -> None:
-    finish(open_session("--boundaries", "60", "--step-s", "0.01", every_s=0.1))
+def test_a_damaged_checkpoint_is_passed_over_with_a_note(open_session: Open, recorder, damage: str) -> None:
+    session = open_session(*ENDLESS, every_s=0.1)
+    advance_until(session, lambda: len(recorder.events(CheckpointSaved)) >= 2)
+    session.close()
     *_, before, newest = map(record, recorder.events(CheckpointSaved))
     state = Path(newest.uri) / "resume" / "state.json"
     if damage == "truncate":

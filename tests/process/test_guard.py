@@ -1,3 +1,5 @@
+"""The guard: whoever dies, no process of a training stays."""
+
 from __future__ import annotations
 
 import os
@@ -17,9 +19,9 @@ from arena_ray.runner.process import GuardedProcess
 FAMILY = """
 import json, socket, subprocess, sys, time
 wire = socket.socket(fileno=int(sys.argv[1]))
-children = [subprocess.Popen(["sleep", "60"], start_new_session=new).pid for new in (False, True)]
+children = [subprocess.Popen(["sleep", "600"], start_new_session=new).pid for new in (False, True)]
 wire.sendall(json.dumps({"type": "hello", "children": children}).encode() + b"\\n")
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -30,7 +32,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -52,7 +54,7 @@ def start(tmp_path: Path, source: str) -> GuardedProcess:
 @pytest.fixture
 def family(tmp_path: Path) -> tuple[GuardedProcess, list[int]]:
     process = start(tmp_path, FAMILY)
-    hello = process.wire.receive(10.0)
+    hello = process.wire.receive(60.0)
     assert hello is not None
     assert wait_until(lambda: process.poll() is not None or process.pid is not None)
     assert process.pid is not None
@@ -61,7 +63,7 @@ def family(tmp_path: Path) -> tuple[GuardedProcess, list[int]]:
 
 def test_output_goes_to_the_files_and_the_exit_code_is_told(tmp_path: Path) -> None:
     process = start(tmp_path, "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
-    how = process.wait(10.0)
+    how = process.wait(60.0)
     process.close()
     assert how is not None
     assert (how.exit_code, how.signal, how.is_lost) == (3, 0, False)
@@ -77,7 +79,7 @@ def test_a_command_that_does_not_exist_ends_with_127_and_says_so(tmp_path: Path)
         stdout=tmp_path / "out",
         stderr=tmp_path / "err",
     )
-    how = process.wait(10.0)
+    how = process.wait(60.0)
     process.close()
     assert how is not None
     assert how.exit_code == 127
@@ -91,10 +93,10 @@ def test_ending_it_ends_its_whole_family(family: tuple[GuardedProcess, list[int]
 
 
 def test_an_interrupt_is_tried_before_the_kill(tmp_path: Path) -> None:
-    source = "import time\ntry:\n  print('up', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n  print('bye')"
+    source = "import time\ntry:\n  print('up', flush=True); time.sleep(600)\nexcept KeyboardInterrupt:\n  print('bye')"
     process = start(tmp_path, source)
     assert wait_until(lambda: "up" in (tmp_path / "stdout.log").read_text())
-    assert process.end(grace_s=5.0).exit_code == 0
+    assert process.end(grace_s=60.0).exit_code == 0
     assert (tmp_path / "stdout.log").read_text() == "up\nbye\n"
 
 
@@ -104,7 +106,7 @@ def test_whoever_is_killed_the_family_dies_and_the_run_counts_as_lost(
 ) -> None:
     process, pids = family
     os.kill(pids[0] if victim == "training" else process.guard_pid, signal.SIGKILL)
-    how = process.wait(5.0)
+    how = process.wait(60.0)
     process.close()
     assert how is not None
     assert how.is_lost
@@ -116,9 +118,9 @@ def test_the_family_dies_with_the_actor(tmp_path: Path) -> None:
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from test_process import FAMILY, start
+from test_guard import FAMILY, start
 process = start(Path({str(tmp_path)!r}), FAMILY)
-print(*process.wire.receive(10.0)["children"], process.guard_pid, flush=True)
+print(*process.wire.receive(60.0)["children"], process.guard_pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     actor = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)

@@ -1,7 +1,6 @@
 """Boundaries, commands and resume, with scripts that need nothing but the standard library."""
 
 import json
-import time
 
 import pytest
 
@@ -143,7 +142,7 @@ def test_hold_keeps_the_script_at_its_boundary_and_boundaries_come_now_and_then(
     trainer.wait_for("boundary", held=True)
     trainer.send("grant", until_step=None)
     first, second = (trainer.wait_for("boundary", held=False) for _ in range(2))
-    assert 0.15 < second["wall_time"] - first["wall_time"] < 2
+    assert second["wall_time"] - first["wall_time"] > 0.15
     trainer.send("hold")
     held = trainer.wait_for("boundary", held=True)
     trainer.socket.settimeout(0.4)
@@ -205,10 +204,10 @@ def test_start_time_moves_by_the_time_that_passed(train, tmp_path):
     trainer.hold_at(3)
     trainer.snapshot(tmp_path / "checkpoint")
     trainer.kill()
-    time.sleep(1.2)
-    again = train(LOOP)
-    again.restore(tmp_path / "checkpoint")
-    assert "elapsed 0 " in again.finish()[0]
+    an_hour_later = train(LOOP.replace("random.seed(7)", "clock = time.time; time.time = lambda: clock() + 3600"))
+    an_hour_later.restore(tmp_path / "checkpoint")
+    [line] = [line for line in an_hour_later.finish()[0].splitlines() if line.startswith("elapsed")]
+    assert float(line.split()[1]) < 1800
 
 
 def test_unpicklable_variable_is_named_and_the_rest_is_kept(train, tmp_path):

@@ -1,7 +1,10 @@
+"""Sessions of a run actor with a trainer that learns nothing, and what they report."""
+
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.session import Session
 from arena_ray.testing import echo_trainer
 from arena_runners.cleanrl import CleanRLRunner
+
+TIMEOUT_S = 120.0
 
 
 class Recorder:
@@ -49,7 +54,7 @@ def open_session(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., S
             env=os.environ,
             files=Workspace(tmp_path).run("a-run"),
             snapshot_every_s=every_s,
-            start_timeout_s=20.0,
+            start_timeout_s=TIMEOUT_S,
         )
         session = Session(launch, runner=CleanRLRunner(), report=recorder)
         session.start(checkpoint)
@@ -61,12 +66,18 @@ def open_session(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., S
         session.close()
 
 
-@pytest.fixture
-def finish() -> Callable[[Session], End]:
-    def until_the_end(session: Session) -> End:
-        for _ in range(200):
-            if end := session.advance(0.1):
-                return end
-        raise AssertionError("the session did not end within 20 s")
+def advance_until(session: Session, condition: Callable[[], object]) -> None:
+    """Let the training go on until *condition* holds."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert session.advance(0.05) is None, "it has ended before"
+        assert time.monotonic() < deadline, f"it did not come true within {TIMEOUT_S:g} s"
 
-    return until_the_end
+
+def finish(session: Session) -> End:
+    """Let the training go on to its end."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        if end := session.advance(0.1):
+            return end
+    raise AssertionError(f"the session did not end within {TIMEOUT_S:g} s")
