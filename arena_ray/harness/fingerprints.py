@@ -12,6 +12,7 @@ import types
 from typing import Any, Dict, Iterable, List, Tuple
 
 from . import simulators
+from .live import has_plain_state
 from .variables import class_name
 
 _DAY_S = 86400.0
@@ -100,13 +101,17 @@ class Fingerprints:
             for name in [slots] if isinstance(slots, str) else slots:
                 if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                     attributes[name] = getattr(value, name)
-        if attributes:
+        if attributes and has_plain_state(type(value)):
             return [class_name(value), self.of(attributes)]
-        reduced = value.__reduce_ex__(4)
-        if isinstance(reduced, str):
-            return [class_name(value), reduced]
-        rest: List[Any] = [list(part) if hasattr(part, "__next__") else part for part in reduced]
-        return [class_name(value), *map(self.of, rest)]
+        try:
+            reduced = value.__reduce_ex__(4)  # what its class keeps outside of the attributes
+        except Exception:  # of anybody's class; its attributes must do then
+            if not attributes:
+                raise
+            return [class_name(value), self.of(attributes)]
+        pieces = [reduced] if isinstance(reduced, str) else list(reduced)
+        rest: List[Any] = [list(piece) if hasattr(piece, "__next__") else piece for piece in pieces]
+        return [class_name(value), self.of(attributes), *map(self.of, rest)]
 
     def _is_of_the_clock(self, name: str, value: Any) -> bool:
         name = name.lower().lstrip("_").rpartition("/")[2]

@@ -46,6 +46,10 @@ class Settings(Strict):
         default=120.0, gt=0, description="Seconds a cluster or a training process may take to start."
     )
 
+    def threads(self, cpu: float) -> int:
+        """Return how many threads a training process has that reserves *cpu* CPUs."""
+        return self.omp_num_threads or max(1, int(cpu))
+
 
 @dataclass(frozen=True)
 class SettingSource:
