@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from arena_ray.model.errors import ArenaError
@@ -9,7 +10,7 @@ from arena_ray.model.records import Attempt, Revision, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.states import Resume
 from arena_ray.registry.store import Store
-from arena_ray.runner.capability import NOT_PROBED, expected, subject_of
+from arena_ray.runner.capability import expected, subject_of
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.verdict import Subject, VerdictFiles, listed
 
@@ -42,7 +43,8 @@ class Resumption:
         interpreter = str(runner.interpreter())
         about = {"env_id": revision.env_id, "interpreter": interpreter}
         if not self._verdicts.has(Subject(bundle=revision.bundle, versions={}, **about)):
-            return expected(runner), NOT_PROBED
+            command = shlex.join(["arena", "runners", "inspect", revision.script, "--env-id", revision.env_id])
+            return expected(runner), f"nobody has looked: `{command}` probes it"
         try:
             verdict = self._verdicts.get(subject_of(revision.bundle, **about))
         except ArenaError as exc:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arena_ray.harness import mainloop
+from arena_ray.model.errors import SpecError
 from arena_ray.model.spec import FlagValue, Strict
 from arena_ray.model.states import Resume
 from arena_ray.runner.arguments import check_flags
@@ -121,7 +122,10 @@ def _probe(
     bundle: Bundle, report: ScriptReport, runner: Runner, *, env_id: str | None, python: str, timeout_s: float
 ) -> Verdict:
     given = shortened(report.arguments)
-    flags = check_flags(report.arguments, script=bundle.entry, hyperparameters={}, flags=given)
+    try:
+        flags = check_flags(report.arguments, script=bundle.entry, hyperparameters={}, flags=given)
+    except SpecError as exc:
+        raise SpecError(f"{exc}; a probe cannot give it: without one (--no-probe) the source is read") from exc
     with tempfile.TemporaryDirectory(prefix="arena-probe-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         path = bundle.materialise(folder / "bundles")
