@@ -43,13 +43,16 @@ def _listed(runner: Runner) -> ListedRunner:
     return ListedRunner(name=runner.name, description=runner.description, scripts=scripts)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @output_options
-def runners(as_json: bool) -> None:
-    """List the runners and the scripts that they ship.
+@click.pass_context
+def runners(ctx: click.Context, as_json: bool) -> None:
+    """List the runners and the scripts that they ship, or inspect one script.
 
-    Of one that cannot be used it says what is wrong with it.
+    Of a runner that cannot be used it says what is wrong with it.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     found = listed_runners()
     if as_json:
         print_json([asdict(each) for each in found])

@@ -12,6 +12,7 @@ from arena_ray.cli import (
     cluster,
     doctor,
     history,
+    inspect,
     lineage,
     plugins,
     policies,
@@ -103,6 +104,7 @@ for _command in (
     about.settings,
 ):
     arena.add_command(_command)
+about.runners.add_command(inspect.inspect)
 
 
 def main() -> None:

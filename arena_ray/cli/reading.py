@@ -179,6 +179,7 @@ def _run_facts(run: Run, revision: Revision) -> list[tuple[str, str]]:
         ("member", f"run {run.member} of its plugin, {run.generation} exploits" if run.execution_id else ABSENT),
         ("state", state),
         ("reason", run.reason or ABSENT),
+        ("resume", run.resume.value + (f": {run.resume_reason}" if run.resume_reason else "")),
         (
             "progress",
             f"step {run.global_step:,}, return {figure(run.episodic_return)}, {figure(run.steps_per_second)} steps/s",

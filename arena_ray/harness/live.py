@@ -60,7 +60,7 @@ class LiveMap:
 
     def is_fixed(self, value: Any) -> bool:
         """Return whether *value* is held as it is, with no state to put back."""
-        return id(value) in self._fixed or isinstance(value, _NAMED_TYPES)
+        return id(value) in self._fixed or is_code(value)
 
     def _visit(self, path: Path, value: Any, seen: Dict[int, Any]) -> List[Tuple[Path, Any]]:
         """Note *value* if it is live, and return what lies inside it."""
@@ -177,6 +177,11 @@ class OwnClasses:
         path = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
         path = str(FilePath(path).absolute()) if path else ""
         return path.startswith(self._prefix) and "site-packages" not in path[len(self._prefix) :]
+
+
+def is_code(value: Any) -> bool:
+    """Return whether *value* is a function, a class or a module."""
+    return isinstance(value, _NAMED_TYPES)
 
 
 def torch_if_used() -> Any:

@@ -81,6 +81,13 @@ def find(tree: ast.Module) -> MainLoop | None:
     return found.describe() if found else None
 
 
+def candidates(tree: ast.Module) -> List[MainLoop]:
+    """Return every loop that trains, the main loop first; the others are run as they are."""
+    chosen = _search(tree)
+    rest = [one for one in _outermost_loops(tree, ()) if _trains(one.loop) and chosen and one.loop is not chosen.loop]
+    return [one.describe() for one in ([chosen] if chosen else []) + rest]
+
+
 def instrument(source: bytes, path: str) -> Instrumented | None:
     """Return *source* compiled with boundary calls in its main loop, or None where it has no main loop.
 

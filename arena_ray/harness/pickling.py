@@ -16,6 +16,7 @@ import types
 from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from . import live as live_objects
+from . import simulators
 from .live import LiveMap
 from .variables import MISSING, Path, Variables, class_name, follow
 
@@ -37,6 +38,7 @@ class Builder:
 
 
 _OWN, _LEAF, _STORAGE, _TENSOR = map(Builder, ("own", "leaf", "storage", "tensor"))
+_ATARI, _ATTRIBUTES = map(Builder, ("atari", "attributes"))
 
 
 class _Storage:
@@ -89,9 +91,14 @@ class _Reductions:
         if type(obj) is _Storage:
             memory = obj.untyped.cpu()
             return _STORAGE, (ctypes.string_at(memory.data_ptr(), memory.nbytes()), str(obj.untyped.device))
-        if any(cls.__name__ == "EzPickle" for cls in type(obj).__mro__):
+        if getattr(getattr(type(obj), "__getstate__", None), "__qualname__", "") == "EzPickle.__getstate__":
+            whole = simulators.reduce(obj, make_atari=_ATARI, set_attributes=_ATTRIBUTES)
+            if whole is not None:
+                return whole
             note = f"{class_name(obj)} keeps only its constructor arguments: it starts anew after a restore"
             self.notes.append(note)
+        elif type(obj).__name__ == "MujocoRenderer":
+            return simulators.without_viewers(obj)
         theirs = getattr(super(), "reducer_override", None)
         reduced = theirs(obj) if theirs else NotImplemented
         if isinstance(obj, types.FunctionType) and obj.__globals__ is self.main_names:
@@ -240,6 +247,9 @@ class Unpickler(pickle.Unpickler):
         if memory:
             data.copy_(torch.frombuffer(bytearray(memory), dtype=torch.uint8))
         return data.untyped_storage()
+
+    _build_atari = staticmethod(simulators.make_atari_environment)
+    _build_attributes = staticmethod(simulators.set_attributes)
 
     def _build_tensor(self, storage: Any, dtype: str, offset: int, shape: Any, stride: Any, requires_grad: bool) -> Any:
         kind = getattr(self._torch, dtype.split(".")[1])

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Deque, Dict, Iterator, Optional
 
-from . import capture, hyperparameters, loading, restore, snapshot
+from . import capture, examination, hyperparameters, loading, restore, snapshot
 from .live import LiveMap
 from .mainloop import Instrumented
 from .passes import CannotSeek, Passes
@@ -191,6 +191,8 @@ class Session:
                 self._load(command, variables)
             elif kind == "set":
                 self._set(command, variables)
+            elif kind in examination.COMMANDS:
+                self._send(examination.answer(command, variables, self._live_map(variables)))
         return restored
 
     # -- another run's weights, other hyperparameters
@@ -205,8 +207,7 @@ class Session:
             self._send({"type": "load_failed", **place, "reason": _reason(exc)})
             return
         self._generation = generation
-        step = variables.step(self.position)
-        self._send({"type": "loaded", **place, "step": step, "seconds": monotonic() - began})
+        self._send({"type": "loaded", **place, "step": variables.step(self.position), "seconds": monotonic() - began})
 
     def _set(self, command: Message, variables: Variables) -> None:
         try:

@@ -99,6 +99,8 @@ class CheckpointSaved:
     size_bytes: int
     is_final: bool = False
     generation: int = 0
+    left_out: tuple[str, ...] = ()
+    """What it does not hold, each with why."""
 
 
 @dataclass(frozen=True)

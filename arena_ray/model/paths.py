@@ -137,6 +137,11 @@ class Workspace:
         return self.training / "policies"
 
     @property
+    def probes(self) -> Path:
+        """What probes have found of scripts, a JSON file each."""
+        return self.training / "probes"
+
+    @property
     def reserve(self) -> Path:
         """Space set aside for the day when the disk is full."""
         return self.training / "reserve"

@@ -16,6 +16,7 @@ from arena_ray.model.states import (
     ExploitOutcome,
     Intent,
     PolicyState,
+    Resume,
     RunState,
 )
 
@@ -111,6 +112,10 @@ class Run(Record):
     """The number of its newest exploit that was applied; 0 before the first."""
     description: str | None = None
     """What a plugin has said of it when it started it."""
+    resume: Resume = Resume.WARM
+    """How it goes on from a checkpoint; ``exact`` only where a probe has proved it."""
+    resume_reason: str | None = None
+    """Why it is not ``exact``; None where nobody has looked yet."""
 
 
 class Attempt(Record):

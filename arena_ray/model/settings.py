@@ -52,6 +52,10 @@ class Settings(Strict):
         default=600.0, gt=0, description="Seconds a script may be silent after its main loop before it is ended."
     )
 
+    def threads(self, cpu: float) -> int:
+        """Return how many threads a training process has that reserves *cpu* CPUs."""
+        return self.omp_num_threads or max(1, int(cpu))
+
 
 @dataclass(frozen=True)
 class SettingSource:

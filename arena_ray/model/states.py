@@ -44,6 +44,17 @@ class AttemptOutcome(StrEnum):
     """Gave its resources to another run at a milestone, or to an attempt of its own with other flags."""
 
 
+class Resume(StrEnum):
+    """How a script goes on from a checkpoint in a new process."""
+
+    NONE = "none"
+    """It cannot."""
+    WARM = "warm"
+    """It goes on, but something may differ from a training that never stopped; also where nobody has looked."""
+    EXACT = "exact"
+    """Bit for bit as if it had never stopped: a probe has shown it for this script, environment and interpreter."""
+
+
 class ExecutionState(StrEnum):
     """Where a plugin execution stands."""
 

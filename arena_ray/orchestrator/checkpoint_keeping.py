@@ -10,6 +10,7 @@ from arena_ray.model.events import CheckpointSaved
 from arena_ray.model.records import Checkpoint, Run
 from arena_ray.model.spec import CheckpointPolicy
 from arena_ray.model.states import ExploitOutcome
+from arena_ray.orchestrator.resumption import record_left_out
 from arena_ray.registry.store import Store
 from arena_ray.runner.checkpoint_files import remove_checkpoint_files
 
@@ -38,9 +39,11 @@ def register_checkpoint(
     """
     if any(checkpoint.uri == event.uri for checkpoint in store.list_checkpoints(run.run_id)):
         return  # the batch was sent twice
+    told = {name: value for name, value in vars(event).items() if name != "left_out"}
     store.add_checkpoint(
-        run.run_id, attempt=attempt, metrics_digest=metrics_digest, episodic_return=episodic_return, **vars(event)
+        run.run_id, attempt=attempt, metrics_digest=metrics_digest, episodic_return=episodic_return, **told
     )
+    record_left_out(store, run, attempt=attempt, left_out=event.left_out)
     if event.generation > run.generation:
         _settle(store, run, attempt=attempt, generation=event.generation)
     thin_out(store, run, newest=event.uri)

@@ -29,11 +29,13 @@ from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reserve import Reserve
+from arena_ray.orchestrator.resumption import Resumption
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
+from arena_ray.runner.verdict import VerdictFiles
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
 from arena_ray.serving.endpoints import Endpoints
@@ -65,6 +67,9 @@ class Orchestrator:
         self._store = store
         self._hub = hub
         self._drivers = drivers
+        self._resumption = Resumption(
+            store, verdicts=VerdictFiles(workspace.probes), runners=runners, settings=settings
+        )
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
@@ -206,7 +211,9 @@ class Orchestrator:
         """
         with self._locks[run_id]:
             if token not in self._begun:
-                self._begun[token] = self._store.begin_attempt(run_id, node=node, resumed_from=resumed_from)
+                attempt = self._store.begin_attempt(run_id, node=node, resumed_from=resumed_from)
+                self._resumption.record(attempt)
+                self._begun[token] = attempt
             return self._begun[token]
 
     def report(self, batch: Batch) -> Acknowledgement:

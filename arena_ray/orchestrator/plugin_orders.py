@@ -15,9 +15,9 @@ from arena_ray.model.records import Execution, Note, Record, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.executions import pause_with_execution
+from arena_ray.registry.columns import storable
 from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
-from arena_ray.registry.tables import storable
 from arena_ray.runner.arguments import check_flags
 from arena_ray.runner.protocol import Runner
 from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder

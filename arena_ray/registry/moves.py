@@ -14,9 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from arena_ray.model.errors import ArenaError, IllegalTransition, StaleAttempt
-from arena_ray.model.states import ALLOWED_MOVES, FINAL_STATES, AttemptOutcome, Intent, RunState, sources_of
+from arena_ray.model.states import ALLOWED_MOVES, FINAL_STATES, AttemptOutcome, Intent, Resume, RunState, sources_of
+from arena_ray.registry.columns import Prose, UtcTime
 from arena_ray.registry.queries import run_not_found
-from arena_ray.registry.tables import Prose, UtcTime, attempts, runs
+from arena_ray.registry.tables import attempts, runs
 
 _ENDS_INTENT = FINAL_STATES | {RunState.PAUSED, RunState.QUEUED}
 
@@ -153,6 +154,12 @@ def record_progress(
     _change_run(connection, run_id, target=target, sources=_PROGRESSES, attempt=attempt, changes=changes)
     intent: Intent = connection.execute(sa.select(runs.c.intent).where(runs.c.run_id == run_id)).scalar_one()
     return intent
+
+
+def record_resume(connection: sa.Connection, run_id: str, *, attempt: int, resume: Resume, reason: str | None) -> None:
+    """Write down how the run goes on from its checkpoints, and why not better."""
+    require_attempt(connection, run_id, attempt=attempt)
+    connection.execute(runs.update().where(runs.c.run_id == run_id).values(resume=resume, resume_reason=reason))
 
 
 def lost_streak(connection: sa.Connection, run_id: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from arena_ray.model.records import Attempt, Experiment, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
-from arena_ray.model.states import AttemptOutcome, Intent, RunState
+from arena_ray.model.states import AttemptOutcome, Intent, Resume, RunState
 from arena_ray.registry import exploits, moves, queries
 from arena_ray.registry.checkpoint_store import CheckpointStore
 from arena_ray.registry.execution_store import ExecutionStore
@@ -201,6 +201,16 @@ class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
                 episodic_return=episodic_return,
                 steps_per_second=steps_per_second,
             )
+
+    def record_resume(self, run_id: str, *, attempt: int, resume: Resume, reason: str | None) -> None:
+        """Write down how the run goes on from its checkpoints, and why it is not ``exact``.
+
+        Raises:
+            NotFound: There is no such run.
+            StaleAttempt: The run is at another attempt.
+        """
+        with self._database.write() as connection:
+            moves.record_resume(connection, run_id, attempt=attempt, resume=resume, reason=reason)
 
     def lost_streak(self, run_id: str) -> int:
         """Return how many of the newest ended attempts were lost in a row without getting any further."""

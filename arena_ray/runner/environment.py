@@ -6,11 +6,12 @@ import difflib
 import functools
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from arena_ray.model.errors import CudaRequired, UnknownEnvironment
+from arena_ray.model.errors import ArenaError, CudaRequired, UnknownEnvironment
 
 _TIMEOUT_S = 60.0
 _MARK = "arena-answer:"
@@ -62,6 +63,11 @@ except Exception as exc:
 if torch.cuda.is_available():
     answer()
 answer(reason="torch.cuda.is_available() is false")
+"""
+
+_MODULES = """
+from importlib.util import find_spec
+answer(found={name: find_spec(name) is not None for name in sys.argv[1:]})
 """
 
 _NO_ENVIRONMENTS = {"gymnasium", "jax", "matplotlib", "numpy", "scipy", "tensorboard", "torch", "tqdm", "tyro", "wandb"}
@@ -138,6 +144,22 @@ def _require_known(env_id: str, interpreter: str, modules: tuple[str, ...], time
         near = [name for name in _near(env_id, answer.get("known", ())) if name != env_id]
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise UnknownEnvironment(env_id, reason=f"{reason.strip().rstrip('.')}{hint}")
+
+
+def installed_modules(
+    names: Iterable[str], *, interpreter: str | Path, timeout_s: float = _TIMEOUT_S
+) -> dict[str, bool]:
+    """Return for each of *names*, but for Python's own modules, whether *interpreter* could import it. Imports none.
+
+    Raises:
+        ArenaError: The interpreter gives no answer.
+    """
+    asked = sorted(set(names) - sys.stdlib_module_names)
+    try:
+        found: dict[str, bool] = _ask(interpreter, _MODULES, asked, timeout_s=timeout_s)["found"]
+    except _NoAnswer as exc:
+        raise ArenaError(f"{exc}; name another Python") from exc
+    return found
 
 
 def check_cuda(script: str, *, interpreter: str | Path, timeout_s: float = _TIMEOUT_S) -> None:

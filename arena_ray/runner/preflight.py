@@ -27,28 +27,42 @@ class Submission(Strict):
     warnings: tuple[str, ...] = ()
 
 
-def _require_runner(name: str, runners: Mapping[str, Runner]) -> Runner:
+def require_runner(name: str, runners: Mapping[str, Runner]) -> Runner:
+    """Return the installed runner of this name.
+
+    Raises:
+        SpecError: There is none.
+    """
     if name not in runners:
         raise SpecError(f"no runner {name!r}; {nearest(name, runners)}")
     return runners[name]
 
 
-def _find_script(spec: ExperimentSpec, runner: Runner, *, base: Path) -> Path:
+def find_script(script: str, runner: Runner, *, base: Path) -> Path:
+    """Return the path of *script*: the name of one that *runner* ships, or a path, relative to *base* at first.
+
+    Raises:
+        ScriptNotFound: There is neither.
+    """
     shipped = runner.scripts()
-    if spec.script in shipped:
-        return shipped[spec.script]
+    if script in shipped:
+        return shipped[script]
     try:
-        given = Path(spec.script).expanduser()
+        given = Path(script).expanduser()
         for path in (base / given, given):
             if path.is_file():
                 return path
     except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown ~user: no file either
         pass
-    raise ScriptNotFound(spec.script, runner=spec.runner, known=shipped)
+    raise ScriptNotFound(script, runner=runner.name, known=shipped)
 
 
-def _inspect(bundle: Bundle, runner: Runner, *, script: str) -> ScriptReport:
-    """Return the report on the script; environments and imports are those of all its files."""
+def inspect_bundle(bundle: Bundle, runner: Runner, *, script: str) -> ScriptReport:
+    """Return the report on the script; environments and imports are those of all its files.
+
+    Raises:
+        SpecError: One of them cannot be read as a script.
+    """
     report = runner.inspect(bundle.files[bundle.entry], path=script)
     others = [runner.inspect(text, path=name) for name, text in bundle.files.items() if name != bundle.entry]
     beside = {PurePosixPath(name).parts[0].removesuffix(".py") for name in bundle.files}
@@ -76,7 +90,7 @@ def _warnings(spec: ExperimentSpec, report: ScriptReport) -> tuple[str, ...]:
 def _check(spec: ExperimentSpec, bundle: Bundle, runner: Runner) -> Submission:
     if spec.config and not runner.capabilities.has_config:
         raise SpecError(f"runner {spec.runner!r} takes no 'config'; its scripts have flags and hyperparameters only")
-    report = _inspect(bundle, runner, script=spec.script)
+    report = inspect_bundle(bundle, runner, script=spec.script)
     if report.main_loop is None and spec.plugin is not None:
         raise NoMainLoop(spec.script)
     flags = check_flags(
@@ -103,8 +117,8 @@ def prepare(spec: ExperimentSpec, *, base: Path, runners: Mapping[str, Runner]) 
         SpecError: Runner, script or flags are wrong; :class:`ScriptNotFound` and :class:`NoMainLoop` among them.
         CudaRequired: The script cannot do without CUDA, and no GPU is asked for.
     """
-    runner = _require_runner(spec.runner, runners)
-    bundle = read_bundle(_find_script(spec, runner, base=base))
+    runner = require_runner(spec.runner, runners)
+    bundle = read_bundle(find_script(spec.script, runner, base=base))
     return _check(spec, bundle, runner)
 
 
@@ -114,7 +128,7 @@ def recheck(submission: Submission, *, runners: Mapping[str, Runner]) -> Submiss
     Raises:
         SpecError, CudaRequired: As :func:`prepare` does.
     """
-    return _check(submission.spec, submission.bundle, _require_runner(submission.spec.runner, runners))
+    return _check(submission.spec, submission.bundle, require_runner(submission.spec.runner, runners))
 
 
 def training_command(

@@ -70,7 +70,7 @@ class Capabilities:
     """What the scripts of a runner can be relied on for. The defaults promise nothing."""
 
     resume: Literal["none", "warm", "exact"] = "none"
-    """``exact``: every script goes on bit for bit as if it had never stopped; ``warm``: it goes on."""
+    """What to expect of a script that nobody has probed; ``exact`` is believed of none before (see capability.py)."""
     has_config: bool = False
     """Whether its scripts take the nested ``config`` of an experiment file."""
     is_deterministic: bool = False

@@ -33,6 +33,7 @@ def checkpoint_event(message: Message) -> CheckpointSaved:
         uri=message["path"],
         is_final=bool(message.get("ended")),
         generation=message.get("generation", 0),
+        left_out=tuple(f"{item['name']} ({item['why']})" for item in message.get("skipped") or ()),
     )
 
 

@@ -57,8 +57,7 @@ def training_environment(assignment: Assignment, environ: Mapping[str, str]) -> 
     """
     env = {key: value for key, value in environ.items() if not key.startswith("RAY_")}
     env.setdefault("PYTHONHASHSEED", "0")  # the order of sets of strings is part of an exact run
-    threads = assignment.settings.omp_num_threads or max(1, int(assignment.run.resources.cpu))
-    env["OMP_NUM_THREADS"] = str(threads)
+    env["OMP_NUM_THREADS"] = str(assignment.settings.threads(assignment.run.resources.cpu))
     if assignment.run.resources.gpu == 0:
         env["CUDA_VISIBLE_DEVICES"] = ""
     return env

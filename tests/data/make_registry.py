@@ -20,6 +20,7 @@ from arena_ray.model.states import (
     ExploitOutcome,
     Intent,
     PolicyState,
+    Resume,
     RunState,
 )
 from arena_ray.registry.schema import SCHEMAS
@@ -238,6 +239,13 @@ def fill_policies(store: Store) -> None:
     store.move_policy_version("broken", failed.version, PolicyState.FAILED, reason="it does not act")
 
 
+def fill_resume(store: Store) -> None:
+    """Say of one run that it resumes exactly, and of another why it does not."""
+    completed, _, _, running, _ = store.list_runs()[:5]
+    store.record_resume(completed.run_id, attempt=1, resume=Resume.EXACT, reason=None)
+    store.record_resume(running.run_id, attempt=2, resume=Resume.WARM, reason="not captured: envs (TypeError: no)")
+
+
 def main() -> None:
     """Write the file, packed into small pages."""
     target = Path(__file__).with_name(f"registry_{SCHEMAS[-1]}.sqlite3")
@@ -248,6 +256,7 @@ def main() -> None:
             fill_population(store)
             fill_plugin(store)
             fill_policies(store)
+            fill_resume(store)
         with closing(sqlite3.connect(path)) as connection:
             for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 1024", "VACUUM"):
                 connection.execute(statement)

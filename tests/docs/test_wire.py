@@ -8,6 +8,7 @@ from typing import Any
 
 from docs.pages import ROOT, code, codes, page, table
 
+from arena_ray.harness import examination
 from arena_ray.harness.checkpoint import Written
 from arena_ray.runner.session import Session
 
@@ -38,7 +39,8 @@ def sent_up() -> dict[str, set[str]]:
 
 
 def sent_down() -> set[str]:
-    calls = [node for node in nodes(ROOT / "arena_ray" / "runner" / "session.py") if isinstance(node, ast.Call)]
+    modules = [ROOT / "arena_ray" / "runner" / name for name in ("session.py", "probe.py", "trial.py")]
+    calls = [node for module in modules for node in nodes(module) if isinstance(node, ast.Call)]
     sends = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "send"]
     return {text for call in sends for text in texts(call.args[0])}
 
@@ -47,7 +49,7 @@ def understood_down() -> set[str]:
     """Return the types of commands that the harness knows."""
     comparisons = [node for node in nodes(HARNESS / "session.py") if isinstance(node, ast.Compare)]
     of_kind = [each for each in comparisons if isinstance(each.left, ast.Name) and each.left.id == "kind"]
-    return {text for each in of_kind for text in texts(each.comparators[0])}
+    return {text for each in of_kind for text in texts(each.comparators[0])} | set(examination.COMMANDS)
 
 
 def told(title: str) -> dict[str, set[str]]:

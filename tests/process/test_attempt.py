@@ -30,7 +30,7 @@ def record(saved: CheckpointSaved) -> Checkpoint:
         attempt=1,
         metrics_digest="",
         created_at=datetime.now(UTC),
-        **{key: value for key, value in vars(saved).items() if key != "is_final"},
+        **{key: value for key, value in vars(saved).items() if key not in ("is_final", "left_out")},
     )
 
 

@@ -142,7 +142,7 @@ def test_a_script_without_a_main_loop_runs_and_says_what_cannot_be_done(
     start_loopless, open_supervision, core, workspace
 ) -> None:
     run = start_loopless()
-    progress = advance_until(open_supervision(run), has_ended)
+    progress = until(open_supervision(run), has_ended)
     assert (progress.outcome, progress.global_step, progress.episodic_return) == (RunState.COMPLETED, 20, 4.0)
     assert core.assignment(run.run_id).checkpoints == ()
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
@@ -152,19 +152,19 @@ def test_a_script_without_a_main_loop_runs_and_says_what_cannot_be_done(
 def test_a_script_without_a_main_loop_is_not_paused_but_stopped(start_loopless, open_supervision, core) -> None:
     run = start_loopless("--on")
     supervision = open_supervision(run)
-    advance_until(supervision, lambda progress: progress.global_step == 10)
+    until(supervision, lambda progress: progress.global_step == 10)
     with pytest.raises(NoMainLoop, match=r"loopless\.py has no main loop"):
         core.pause(run.run_id)
     core.stop(run.run_id)
-    assert advance_until(supervision, has_ended).outcome is RunState.STOPPED
+    assert until(supervision, has_ended).outcome is RunState.STOPPED
 
 
 def test_a_script_without_a_main_loop_that_hears_nothing_is_ended(start_loopless, open_supervision, core) -> None:
     run = start_loopless("--on", "--deaf")
     supervision = open_supervision(run)
-    advance_until(supervision, lambda progress: progress.global_step == 10)
+    until(supervision, lambda progress: progress.global_step == 10)
     core.stop(run.run_id)
-    assert advance_until(supervision, has_ended).outcome is RunState.STOPPED
+    assert until(supervision, has_ended).outcome is RunState.STOPPED
 
 
 HANGS = """
@@ -189,7 +189,7 @@ def test_a_script_that_hangs_after_its_main_loop_is_ended_and_has_completed(
     keys = {"experiment": "x", "runner": "cleanrl", "script": "hangs.py", "env_id": "CartPole-v1"}
     submission = preflight.prepare(ExperimentSpec.model_validate(keys), base=tmp_path, runners=RUNNERS)
     run = core.start(submission, force_new=True).run
-    assert advance_until(open_supervision(run, core), has_ended).outcome is RunState.COMPLETED
+    assert until(open_supervision(run, core), has_ended).outcome is RunState.COMPLETED
     assert [checkpoint.is_final for checkpoint in core.assignment(run.run_id).checkpoints] == [True]
     log = read_log(workspace.run(run.name).log).lines
     assert any("nothing more was heard of the script" in line["text"] for line in log if line["stream"] == "arena")

@@ -27,6 +27,7 @@ from arena_ray.model.states import (
     ExploitOutcome,
     Intent,
     PolicyState,
+    Resume,
     RunState,
 )
 from arena_ray.registry.schema import MIGRATIONS, SCHEMAS
@@ -35,7 +36,7 @@ from arena_ray.registry.tables import metadata
 
 DATA = Path(__file__).parents[2] / "data"
 
-RUNS = {"0001": 5, "0002": 8, "0003": 9}
+RUNS = {"0001": 5, "0002": 8, "0003": 9, "0004": 9}
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 
@@ -192,6 +193,20 @@ def test_policies_of_schema_0003_are_read_as_they_were_written(kept: Store) -> N
         ("cartpole", 1, PolicyState.REPLACED, "version 2 answers"),
         ("cartpole", 2, PolicyState.SERVING, None),
     ]
+
+
+@pytest.mark.parametrize("kept", ["0004"], indirect=True)
+def test_how_runs_of_schema_0004_resume_is_read_as_it_was_written(kept: Store) -> None:
+    completed, failed, _, running, _ = kept.list_runs()[:5]
+
+    assert (completed.resume, completed.resume_reason) == (Resume.EXACT, None)
+    assert (running.resume, running.resume_reason) == (Resume.WARM, "not captured: envs (TypeError: no)")
+    assert failed.resume is Resume.WARM
+
+
+@pytest.mark.parametrize("kept", ["0001", "0002", "0003"], indirect=True)
+def test_nothing_is_claimed_of_runs_that_an_older_version_made(kept: Store) -> None:
+    assert {(run.resume, run.resume_reason) for run in kept.list_runs()} == {(Resume.WARM, None)}
 
 
 @pytest.mark.parametrize("kept", SCHEMAS, indirect=True)
