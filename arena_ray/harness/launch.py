@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import mainloop
-from .session import RestoreFailed, Session, StopTraining
+from .outcomes import RestoreFailed, StopTraining
+from .session import Session
 from .tensorboard import Journal
 from .wire import Message, Wire
 
@@ -78,6 +79,8 @@ class _Run:
     def finish(self, message: Message) -> None:
         """Send the last *message* after all that was logged."""
         self.journal.flush_writers()
+        if self.session is not None:
+            self.session.close()
         self.wire.finish(*self.journal.take(), message)
 
     def bye(self, outcome: str) -> None:
