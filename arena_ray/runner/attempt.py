@@ -35,6 +35,8 @@ class Launch:
     files: RunFiles
     snapshot_every_s: float
     start_timeout_s: float
+    replay_buffer: str = "auto"
+    """Whether snapshots hold replay buffers: see ``checkpoint.replay_buffer`` of the experiment file."""
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,7 @@ class Supervision:
             files=files,
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
+            replay_buffer=revision.checkpoint.replay_buffer,
         )
         return launch, runner, report, entry
 

@@ -55,7 +55,7 @@ if __name__ == "__main__":
         writer.add_scalar("losses/weight", learner.weight, global_step)
         if global_step % 10 == 0:
             writer.add_scalar("charts/episodic_return", learner.weight, global_step)
-        if not os.path.exists(args.hurry):
+        if not os.access(args.hurry, os.F_OK):
             time.sleep(args.sleep_s)
     print("done", learner.weight, file=sys.stderr)
     writer.close()

@@ -211,7 +211,7 @@ class TestCheckpoints:
         seq = 0
         for boundary, value in enumerate([1.0, 9.0, 2.0, 3.0, 4.0], start=1):
             events = (
-                episode(boundary, value) if boundary > 1 else AttemptStarted(0, 0, 1.0),
+                episode(boundary - 1, value) if boundary > 1 else AttemptStarted(0, 0, 1.0),
                 saved(workspace, boundary),
             )
             report(core, run, *events, first_seq=seq, boundary=boundary)
