@@ -43,7 +43,7 @@ class Writing:
         raise NotImplementedError
 
 
-def start(snapshot: Snapshot, *, may_fork: bool = True) -> Writing:
+def start(snapshot: Snapshot, *, may_fork: bool, hung_after_s: float) -> Writing:
     """Begin to write *snapshot*; the training may go on as soon as this returns.
 
     Raises:
@@ -52,7 +52,7 @@ def start(snapshot: Snapshot, *, may_fork: bool = True) -> Writing:
     pickler_class()  # a child may not be able to import it
     if may_fork and can_fork():
         try:
-            return Forked(snapshot)
+            return Forked(snapshot, hung_after_s=hung_after_s)
         except OSError:  # no memory for a second process, or too many of them
             pass
     return Threaded(snapshot)
@@ -71,7 +71,7 @@ class Forked(Writing):
         OSError: There can be no child.
     """
 
-    def __init__(self, snapshot: Snapshot, *, hung_after_s: float = HUNG_AFTER_S) -> None:
+    def __init__(self, snapshot: Snapshot, *, hung_after_s: float) -> None:
         self._snapshot = snapshot
         self._hung_after_s = hung_after_s
         self._pipe, ours = os.pipe()

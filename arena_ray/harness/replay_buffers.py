@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any, Iterator, Set
 
 from .capture import Slot, State, slot_text
-from .variables import class_name
 
 LEFT_OUT_FROM_BYTES = 256 << 10
 """Smaller ones are kept: leaving them out would save nothing."""
@@ -38,7 +37,7 @@ def leave_out(state: State) -> None:
 def _is_replay_buffer(slot: Slot, value: Any) -> bool:
     if slot[0] == "state" or isinstance(value, (str, bytes, int, float, type(None))):
         return False
-    is_called_so = _WORDS.search(slot[2]) or _WORDS.search(class_name(value))
+    is_called_so = _WORDS.search(slot[2]) or _WORDS.search(type(value).__qualname__)
     if not is_called_so or isinstance(value, _modules()):
         return False
     size = 0

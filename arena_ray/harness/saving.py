@@ -20,10 +20,12 @@ class Saving:
 
     Args:
         send: Sends a message up; called on a thread too. What was logged before a snapshot has been sent by then.
+        hung_after_s: A forked child that does nothing for so long is given up, and no other one is made.
     """
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], None], *, hung_after_s: float = background.HUNG_AFTER_S) -> None:
         self._send = send
+        self._hung_after_s = hung_after_s
         self._thread: Optional[threading.Thread] = None
         self._may_fork = True
         self._place: Optional[Place] = None  # of the newest snapshot, while the state is still that of it
@@ -47,7 +49,7 @@ class Saving:
             return
         self._place = None
         try:
-            writing = background.start(capture(), may_fork=self._may_fork)
+            writing = background.start(capture(), may_fork=self._may_fork, hung_after_s=self._hung_after_s)
         except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
             self._tell(path, place, background.failure(exc), {})
             return
