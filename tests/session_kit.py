@@ -46,18 +46,25 @@ def recorder() -> Recorder:
 def open_session(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Session]]:
     sessions: list[Session] = []
 
-    def make(*flags: str, attempt: int = 1, every_s: float = 60.0, checkpoint: Checkpoint | None = None) -> Session:
+    def make(
+        *flags: str,
+        attempt: int = 1,
+        every_s: float = 60.0,
+        checkpoint: Checkpoint | None = None,
+        trainer: Path = Path(echo_trainer.__file__),
+        until_step: int | None = None,
+    ) -> Session:
         launch = Launch(
             run_id="run",
             attempt=attempt,
-            command=[sys.executable, echo_trainer.__file__, "{fd}", *flags],
+            command=[sys.executable, str(trainer), "{fd}", *flags],
             env=os.environ,
             files=Workspace(tmp_path).run("a-run"),
             snapshot_every_s=every_s,
             start_timeout_s=TIMEOUT_S,
         )
         session = Session(launch, runner=CleanRLRunner(), report=recorder)
-        session.start(checkpoint)
+        session.start(checkpoint, until_step=until_step)
         sessions.append(session)
         return session
 

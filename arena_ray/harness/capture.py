@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import time
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -9,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 from . import live as live_objects
 from . import rng, safetensors_file
 from .live import LiveMap
-from .pickling import Nowhere, make_pickler
+from .pickling import make_pickler
 from .variables import Variables, class_name
 
 Slot = Tuple[str, str, str]
@@ -27,6 +28,18 @@ class State(NamedTuple):
     values: Dict[Slot, Any]
     rng: Dict[str, Any]
     skipped: Skipped
+
+
+class Nowhere(io.RawIOBase):
+    """A file that forgets, for finding out what can be pickled."""
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take *data* and forget it."""
+        return memoryview(data).nbytes
 
 
 def take(variables: Variables, live_map: LiveMap) -> State:
@@ -88,29 +101,35 @@ def write_weights(file: Any, state: State) -> None:
     safetensors_file.write(file, tensors)
 
 
-def write_state(file: Any, state: State) -> None:
+def write_state(file: Any, state: State, arrays: Any) -> None:
     """Write all that is not weights; what cannot be pickled is left out and added to ``state.skipped``.
+
+    Args:
+        file: Where to.
+        state: What was captured.
+        arrays: Takes large arrays, see large_arrays.py.
 
     Raises:
         Exception: Whatever pickling raises, where it fails though each value alone can be pickled.
     """
     try:
-        _dump(file, state)
+        _dump(file, state, arrays)
     except OSError:
         raise
     except Exception:  # noqa: BLE001 - pickling runs methods of any class, which raise anything
         _leave_out_unpicklable(state)
         file.restart()
-        _dump(file, state)
+        arrays.restart()
+        _dump(file, state, arrays)
 
 
-def _dump(file: Any, state: State) -> None:
+def _dump(file: Any, state: State, arrays: Any) -> None:
     live_map = state.live_map
     table = {key: (live.kind, class_name(live.value), live.paths) for key, live in live_map.by_key.items()}
     weights = {key: list(tensors) for key, tensors in state.weights.items()}
     pickle.dump({"table": table, "weights": weights, "slots": list(state.values), "time": time.time()}, file)
     # One pickler for all values: an object that two of them hold is written once and is one object afterwards.
-    pickler = make_pickler(file, live_map)
+    pickler = make_pickler(file, live_map, arrays)
     pickler.dump(state.rng)
     notes: Skipped = []
     for slot, value in state.values.items():
@@ -140,8 +159,9 @@ def _leave_out_enclosing(variables: Variables, live_map: LiveMap, values: Dict[S
 
 
 def _weights(module: Any) -> Dict[str, Any]:
+    # made dense here: that computes, which whoever writes them may not be able to (see snapshot.py)
     return {
-        name: tensor
+        name: tensor if tensor.is_contiguous() else tensor.detach().contiguous()
         for name, tensor in live_objects.persistent_tensors(module).items()
         if str(tensor.dtype) in safetensors_file.DTYPES and str(tensor.layout) == "torch.strided"
     }

@@ -9,6 +9,7 @@ from typing import Any, Dict, List
 from . import checkpoint, rng, safetensors_file
 from .capture import slot_text
 from .fingerprints import Fingerprints
+from .large_arrays import ArrayReader
 from .live import torch_if_used
 from .pickling import Unpickler
 from .variables import Variables
@@ -76,7 +77,7 @@ def _digests(path: Path, variables: Variables) -> Dict[Any, Any]:
             found["weights", name] = name, prints.of(tensor)
     with (path / checkpoint.STATE).open("rb") as file:
         header = pickle.load(file)
-        reader = _Reader(file, header["table"], variables)
+        reader = _Reader(file, header["table"], variables, ArrayReader(path))
         found[_GENERATORS] = _GENERATORS, prints.of(reader.load())
         for slot in header["slots"]:
             name = slot[2] or slot[1]

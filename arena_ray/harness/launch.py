@@ -14,8 +14,9 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 from . import mainloop
 from .loopless import Loopless
+from .outcomes import RestoreFailed, StopTraining
 from .printed import Printed
-from .session import RestoreFailed, Session, StopTraining
+from .session import Session
 from .tensorboard import Journal
 from .wire import Message, Wire
 
@@ -81,6 +82,8 @@ class _Run:
     def finish(self, message: Message) -> None:
         """Send the last *message* after all that was logged."""
         self.journal.flush_writers()
+        if isinstance(self.session, Session):
+            self.session.close()
         self.wire.finish(*self.journal.take(), message)
 
     @property

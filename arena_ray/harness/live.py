@@ -13,7 +13,7 @@ import types
 from pathlib import Path as FilePath
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from .variables import Path, Variables, path_text
+from .variables import MISSING, Path, Variables, path_text
 
 _MOST_ALIASES = 4
 _LONGEST_CONTAINER = 1000  # longer ones hold data, not networks; walking them would make every snapshot slow
@@ -27,6 +27,20 @@ class Live(NamedTuple):
     value: Any
     kind: str
     paths: List[Path]
+
+
+class Leaf(NamedTuple):
+    """A bare tensor that needs gradients, as it was read; *live* is this process's, or :data:`MISSING`."""
+
+    live: Any
+    data: Any
+    grad: Any
+    is_parameter: bool
+
+    @property
+    def is_of_one_shape(self) -> bool:
+        """Return whether what was read can be put into the live tensor."""
+        return self.live is not MISSING and bool(self.live.shape == self.data.shape)
 
 
 class LiveMap:

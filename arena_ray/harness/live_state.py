@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from . import capture
 from . import live as live_objects
-from .pickling import Leaf
+from .live import Leaf
 
 
 class ModuleState(NamedTuple):

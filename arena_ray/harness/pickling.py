@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import io
 import pickle
 import sys
 import types
-from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import IO, Any, Dict, List, Optional, Tuple, Type
 
 from . import live as live_objects
 from . import simulators
-from .live import LiveMap
+from .large_arrays import LARGE_FROM_BYTES, ArrayReader, memory_at, memory_of
+from .live import Leaf, LiveMap
 from .variables import MISSING, Path, Variables, class_name, follow
 
 _DENSE_DEVICES = ("cpu", "cuda")
@@ -38,6 +38,7 @@ class Builder:
 
 
 _OWN, _LEAF, _STORAGE, _TENSOR = map(Builder, ("own", "leaf", "storage", "tensor"))
+_LARGE_STORAGE, _LARGE_ARRAY = map(Builder, ("large_storage", "large_array"))
 _ATARI, _ATTRIBUTES = map(Builder, ("atari", "attributes"))
 
 
@@ -55,8 +56,9 @@ class _Reductions:
     main_names: Dict[str, Any]
     notes: List[str]
 
-    def prepare(self, live_map: LiveMap) -> None:
+    def prepare(self, live_map: LiveMap, arrays: Any) -> None:
         self.live_map = live_map
+        self._arrays = arrays
         self.main_names = vars(sys.modules["__main__"])
         self.notes = []
         self._torch = live_objects.torch_if_used()
@@ -89,8 +91,15 @@ class _Reductions:
         if torch is not None and type(obj) is torch.Tensor and _is_dense(torch, obj):
             return self._reduce_tensor(obj)
         if type(obj) is _Storage:
-            memory = obj.untyped.cpu()
-            return _STORAGE, (ctypes.string_at(memory.data_ptr(), memory.nbytes()), str(obj.untyped.device))
+            return self._reduce_storage(obj.untyped)
+        memory = self._arrays and memory_of(obj)
+        if memory:
+            return _LARGE_ARRAY, (
+                self._arrays.add(memory),
+                obj.dtype,
+                obj.shape,
+                "C" if obj.flags.c_contiguous else "F",
+            )
         if getattr(getattr(type(obj), "__getstate__", None), "__qualname__", "") == "EzPickle.__getstate__":
             whole = simulators.reduce(obj, make_atari=_ATARI, set_attributes=_ATTRIBUTES)
             if whole is not None:
@@ -111,6 +120,13 @@ class _Reductions:
         is_parameter = isinstance(obj, self._torch.nn.Parameter)
         return _LEAF, (key, obj.detach(), obj.grad, is_parameter)
 
+    def _reduce_storage(self, untyped: Any) -> Any:
+        memory = untyped.cpu()
+        size, device = memory.nbytes(), str(untyped.device)
+        if self._arrays is not None and size >= LARGE_FROM_BYTES:
+            return _LARGE_STORAGE, (self._arrays.add(memory_at(memory.data_ptr(), size)), size, device)
+        return _STORAGE, (ctypes.string_at(memory.data_ptr(), size), device)
+
     def _reduce_tensor(self, tensor: Any) -> Any:
         untyped = tensor.untyped_storage()
         storage = self._storages.setdefault(untyped._cdata, _Storage(untyped))
@@ -119,43 +135,23 @@ class _Reductions:
         return _TENSOR, (storage, str(tensor.dtype), *place, tensor.requires_grad and tensor.is_leaf)
 
 
-def make_pickler(file: Any, live_map: LiveMap) -> Any:
-    """Return a pickler that writes to *file*; its ``notes`` say what it could not capture without failing."""
+def pickler_class() -> Type[pickle.Pickler]:
+    """Return the class of the script's own cloudpickle (gymnasium needs it), or else of pickle."""
     try:
-        import cloudpickle  # the script's own: gymnasium needs it
+        import cloudpickle
     except ImportError:
-        parent: Type[pickle.Pickler] = pickle.Pickler
-    else:
-        parent = cloudpickle.Pickler
-    pickler = type("Pickler", (_Reductions, parent), {})(file, protocol=pickle.HIGHEST_PROTOCOL)
-    pickler.prepare(live_map)
+        return pickle.Pickler
+    return cloudpickle.Pickler  # type: ignore[no-any-return]
+
+
+def make_pickler(file: Any, live_map: LiveMap, arrays: Any = None) -> Any:
+    """Return a pickler that writes to *file*; its ``notes`` say what it could not capture without failing.
+
+    Large arrays go to *arrays*, where there is such a place: see large_arrays.py.
+    """
+    pickler = type("Pickler", (_Reductions, pickler_class()), {})(file, protocol=pickle.HIGHEST_PROTOCOL)
+    pickler.prepare(live_map, arrays)
     return pickler
-
-
-class Nowhere(io.RawIOBase):
-    """A file that forgets, for finding out what can be pickled."""
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Take *data* and forget it."""
-        return memoryview(data).nbytes
-
-
-class Leaf(NamedTuple):
-    """A bare tensor that needs gradients, as it was read; *live* is this process's, or :data:`MISSING`."""
-
-    live: Any
-    data: Any
-    grad: Any
-    is_parameter: bool
-
-    @property
-    def is_of_one_shape(self) -> bool:
-        """Return whether what was read can be put into the live tensor."""
-        return self.live is not MISSING and bool(self.live.shape == self.data.shape)
 
 
 class Unpickler(pickle.Unpickler):
@@ -165,10 +161,18 @@ class Unpickler(pickle.Unpickler):
         file: Where the pickle is read from.
         table: By key, the kind, class name and paths of each object that was live when the checkpoint was written.
         variables: The variables of this process.
+        arrays: The large arrays of the checkpoint.
     """
 
-    def __init__(self, file: IO[bytes], table: Dict[str, Tuple[str, str, List[Path]]], variables: Variables) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        table: Dict[str, Tuple[str, str, List[Path]]],
+        variables: Variables,
+        arrays: ArrayReader,
+    ) -> None:
         super().__init__(file)
+        self._arrays = arrays
         self._table = table
         self._variables = variables
         self._found: Dict[str, Any] = {}
@@ -241,12 +245,22 @@ class Unpickler(pickle.Unpickler):
         return made
 
     def _build_storage(self, memory: bytes, device: str) -> Any:
-        torch = self._torch
-        place = device if not device.startswith("cuda") or torch.cuda.is_available() else "cpu"
-        data = torch.empty(len(memory), dtype=torch.uint8, device=place)
+        data = self._torch.empty(len(memory), dtype=self._torch.uint8)
         if memory:
-            data.copy_(torch.frombuffer(bytearray(memory), dtype=torch.uint8))
-        return data.untyped_storage()
+            data.copy_(self._torch.frombuffer(bytearray(memory), dtype=self._torch.uint8))
+        return self._placed(data, device)
+
+    def _build_large_storage(self, number: int, size: int, device: str) -> Any:
+        data = self._torch.empty(size, dtype=self._torch.uint8)
+        self._arrays.read_into(number, memory_at(data.data_ptr(), size))
+        return self._placed(data, device)
+
+    def _placed(self, data: Any, device: str) -> Any:
+        is_here = not device.startswith("cuda") or self._torch.cuda.is_available()
+        return data.to(device if is_here else "cpu").untyped_storage()
+
+    def _build_large_array(self, number: int, dtype: Any, shape: Any, order: str) -> Any:
+        return self._arrays.read(number, dtype, shape, order)
 
     _build_atari = staticmethod(simulators.make_atari_environment)
     _build_attributes = staticmethod(simulators.set_attributes)

@@ -127,13 +127,13 @@ class _Player:
 
 def _copy(env: Any, uncopied: Any) -> Any:
     file = io.BytesIO()
-    nothing: Any = None  # no live object is looked up among any variables
+    nothing: Any = None  # no live object is looked up among any variables, no array lies in a file
     pickler = make_pickler(file, uncopied)
     pickler.dump(env)
     if pickler.notes:
         raise CannotCopy(pickler.notes[0])
     file.seek(0)
-    return _CopyReader(file, {}, nothing).load()
+    return _CopyReader(file, {}, nothing, nothing).load()
 
 
 def _without_writers(env: Any) -> Any:

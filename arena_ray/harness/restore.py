@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple
 from . import checkpoint, rng, safetensors_file
 from . import live as live_objects
 from .capture import Slot
+from .large_arrays import ArrayReader
 from .live_state import LiveState, ModuleState
 from .pickling import CheckpointMismatch, Unpickler
 from .variables import MISSING, Variables
@@ -101,7 +102,7 @@ def read(path: Path, variables: Variables, *, only_states: bool = False) -> Read
         weights = dict(safetensors_file.read((path / checkpoint.POLICY).read_bytes()))
     with (path / checkpoint.STATE).open("rb") as file:
         header = pickle.load(file)
-        unpickler = Unpickler(file, header["table"], variables)
+        unpickler = Unpickler(file, header["table"], variables, ArrayReader(path))
         generators = unpickler.load()
         slots = header["slots"]
         while only_states and slots and slots[-1][0] != "state":

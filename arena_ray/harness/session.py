@@ -10,35 +10,20 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Deque, Dict, Iterator, Optional
 
-from . import capture, examination, hyperparameters, loading, restore, snapshot
+from . import capture, examination, hyperparameters, loading, restore
 from .live import LiveMap
 from .mainloop import Instrumented
+from .outcomes import Restored, RestoreFailed, SeekFailed, StopTraining
 from .passes import CannotSeek, Passes
 from .pickling import CheckpointMismatch
+from .saving import Saving
+from .snapshot import Snapshot, prepare
 from .tensorboard import Journal
 from .variables import Variables, step_in
 from .wire import Message, Wire
 
 _TELL_EVERY_S = 0.2
 _PLAIN = (OSError, CheckpointMismatch, CannotSeek, hyperparameters.CannotSet)  # their messages say all
-
-
-class StopTraining(BaseException):
-    """The peer wants the script to end here: not an Exception, so that the script's handlers let it pass."""
-
-
-class RestoreFailed(BaseException):
-    """The state could not be put back; the script must not train on without it."""
-
-
-class SeekFailed(RestoreFailed):
-    """The script could not be moved to where it is to go on."""
-
-
-class Restored(Dict[str, Any]):
-    """Local variables for the loop to bind. *end* says how the loop was over: ``exhausted``, ``left``, or not."""
-
-    end: Optional[str] = None
 
 
 class Session:
@@ -59,6 +44,7 @@ class Session:
         self._attempt = attempt
         self._writable = program.writable
         self._passes = Passes(program)
+        self._saving = Saving(wire.send)
         self._commands: Deque[Message] = deque()
         self._wake = threading.Event()
         self._alert = False
@@ -93,6 +79,10 @@ class Session:
         """Return the script's step as it was when somebody last asked."""
         found = step_in(self._names)
         return self.position if found is None else found
+
+    def close(self) -> None:
+        """Wait until the snapshot that is being written, if there is one, is complete and told."""
+        self._saving.wait()
 
     # -- called by the instrumented script
 
@@ -182,7 +172,7 @@ class Session:
             elif kind == "stop":
                 raise StopTraining
             elif kind == "snapshot":
-                self._snapshot(str(command.get("path")), variables)
+                self._snapshot(command, variables)
             elif kind == "restore":
                 restored = self._restore(Path(str(command.get("path"))), variables)
             elif kind == "seek":
@@ -207,6 +197,7 @@ class Session:
             self._send({"type": "load_failed", **place, "reason": _reason(exc)})
             return
         self._generation = generation
+        self._saving.forget()
         self._send({"type": "loaded", **place, "step": variables.step(self.position), "seconds": monotonic() - began})
 
     def _set(self, command: Message, variables: Variables) -> None:
@@ -216,6 +207,7 @@ class Session:
         except Exception as exc:  # noqa: BLE001 - attributes of the script run code of the script
             self._send({"type": "set_failed", "boundary": self.position, "reason": _reason(exc)})
             return
+        self._saving.forget()
         self._send({"type": "set_done", "boundary": self.position, "step": variables.step(self.position)})
 
     def _require_loop(self) -> None:
@@ -224,28 +216,24 @@ class Session:
 
     # -- checkpoints
 
-    def _snapshot(self, template: str, variables: Variables) -> None:
+    def _snapshot(self, command: Message, variables: Variables) -> None:
         began, step = monotonic(), variables.step(self.position)
-        path = Path(template.replace("{step}", f"{step:012d}"))
+        path = Path(str(command.get("path")).replace("{step}", f"{step:012d}"))
+        policy = command.get("replay_buffer", "auto")
+        place = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
+        place.update(ended=self._is_over, generation=self._generation)
         self._journal.flush_writers()
-        try:
-            meta, written = self._write_checkpoint(path, variables, step)
-        except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
-            failed = {"type": "snapshot_failed", "path": str(path), "boundary": self.position, "reason": _reason(exc)}
-            self._send({**failed, "errno": getattr(exc, "errno", None)})
-            return
-        place = {key: meta[key] for key in ("boundary", "step", "last_step", "ended", "generation", "skipped")}
-        saved = {"type": "snapshot_saved", "path": str(path), **place, **written._asdict()}
-        self._send({**saved, "seconds": monotonic() - began})
+        self._wire.send(*self._journal.take())
+        self._saving.take(path, place, began, lambda: self._capture(path, place, policy, variables))
 
-    def _write_checkpoint(self, path: Path, variables: Variables, step: int) -> Any:
+    def _capture(self, path: Path, place: Dict[str, Any], policy: str, variables: Variables) -> Snapshot:
         if self._times_over > (1 if self._is_over else 0):
             raise RuntimeError("the script entered its main loop a second time: only the first can be resumed")
         state = capture.take(variables, self._live_map(variables))
-        meta: Dict[str, Any] = {"boundary": self.position, "step": step, "last_step": self._journal.last_step}
-        meta.update(ended=self._is_over, exhausted=self._is_exhausted, passes=self._passes.at(self.position))
-        meta.update(attempt=self._attempt, generation=self._generation)
-        return meta, snapshot.write(path, state, meta, script=self._script)
+        meta = {**place, "exhausted": self._is_exhausted, "passes": self._passes.at(self.position)}
+        meta["attempt"] = self._attempt
+        previous = None if policy == "always" else self._saving.previous
+        return prepare(state, meta, path=path, script=self._script, previous=previous, replay_buffer=policy)
 
     def _restore(self, path: Path, variables: Variables) -> Restored:
         began = monotonic()
@@ -257,6 +245,7 @@ class Session:
             raise RestoreFailed(f"cannot restore {path}: {exc}") from exc
         variables.locals.update(found)
         self._continue(meta)
+        self._saving.previous = path
         if meta["ended"]:
             self._index -= 1  # the loop is left from its last pass
             self._ended_checkpoint = path

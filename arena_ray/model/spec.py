@@ -42,8 +42,10 @@ class CheckpointPolicy(Strict):
     every_s: float = Field(default=30.0, gt=0, description="Seconds between two snapshots.")
     keep_best: int = Field(default=1, ge=0, description="Checkpoints kept for their episodic_return.")
     keep_latest: int = Field(default=2, ge=1, description="Checkpoints kept for being the newest.")
-    replay_buffer: Literal["auto", "always"] = Field(
-        default="auto", description="Replay buffers are kept with the rest."
+    keep_every: int = Field(default=0, ge=0, description="The first checkpoint of each so many steps is kept; 0: none.")
+    replay_buffer: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Kept, what changed of large ones; kept, all of it each time; left out.",
     )
 
 

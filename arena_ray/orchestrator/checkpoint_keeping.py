@@ -23,8 +23,17 @@ def expendable(checkpoints: Sequence[Checkpoint], policy: CheckpointPolicy) -> l
     latest = list(checkpoints[: policy.keep_latest])
     measured = [checkpoint for checkpoint in checkpoints if not math.isnan(checkpoint.episodic_return)]
     best = sorted(measured, key=lambda checkpoint: checkpoint.episodic_return, reverse=True)[: policy.keep_best]
-    kept = {checkpoint.checkpoint_id for checkpoint in (*latest, *best)}
+    every = _first_of_each(checkpoints, steps=policy.keep_every)
+    kept = {checkpoint.checkpoint_id for checkpoint in (*latest, *best, *every)}
     return [c for c in checkpoints if c.checkpoint_id not in kept and not c.is_final]
+
+
+def _first_of_each(checkpoints: Sequence[Checkpoint], *, steps: int) -> list[Checkpoint]:
+    """Return the first checkpoint at or after each multiple of *steps*, 0 itself not among them."""
+    if not steps:
+        return []
+    first = {checkpoint.global_step // steps: checkpoint for checkpoint in checkpoints}  # the oldest comes last
+    return [checkpoint for multiple, checkpoint in first.items() if multiple]
 
 
 def register_checkpoint(

@@ -237,10 +237,8 @@ class Orchestrator:
                 episodic_return=mean_return,
                 steps_per_second=batch.steps_per_second,
             )
-            for event, metrics_digest in saved:
-                register_checkpoint(
-                    self._store, run, batch.attempt, event, metrics_digest=metrics_digest, episodic_return=mean_return
-                )
+            for event, standing in saved:
+                register_checkpoint(self._store, run, batch.attempt, event, **vars(standing))
             if saved:
                 export_runs(self._store, self._workspace.runs_export)
         return Acknowledgement(intent=intent, episodic_return=mean_return)

@@ -39,6 +39,8 @@ class Launch:
     start_timeout_s: float
     end_timeout_s: float = 600.0
     starter: Starter = start_cold
+    replay_buffer: str = "auto"
+    """Whether snapshots hold replay buffers: see ``checkpoint.replay_buffer`` of the experiment file."""
 
 
 def start_process(launch: Launch, *, note: Callable[[str], None]) -> GuardedProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from arena_ray.model.errors import CheckpointCorrupt
 from arena_ray.model.paths import CheckpointFiles
 from arena_ray.model.records import Checkpoint
+
+_UNFINISHED = re.compile(r"-a(\d+)-\d+\.(partial|older)$")
 
 
 def file_digest(path: Path) -> str:
@@ -60,3 +63,11 @@ def choose_checkpoint(candidates: Sequence[Checkpoint]) -> tuple[Checkpoint | No
 def remove_checkpoint_files(root: Path) -> None:
     """Delete the directory at *root*, which is no longer needed; nothing happens where it is gone already."""
     shutil.rmtree(root, ignore_errors=True)
+
+
+def remove_unfinished(directory: Path, *, before_attempt: int) -> None:
+    """Delete what attempts before this one left in *directory* of checkpoints that they did not complete."""
+    for path in directory.iterdir():
+        unfinished = _UNFINISHED.search(path.name)
+        if unfinished and int(unfinished[1]) < before_attempt:
+            remove_checkpoint_files(path)

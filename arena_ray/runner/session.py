@@ -10,6 +10,7 @@ from arena_ray.model.events import AttemptStarted, TookOver
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
 from arena_ray.runner.attempt import End, Launch, Progress, Reporter, Seek, judge, start_process
+from arena_ray.runner.checkpoint_files import remove_unfinished
 from arena_ray.runner.outbox import REPORT_INTERVAL_S, Outbox
 from arena_ray.runner.output import last_lines
 from arena_ray.runner.patience import Lapse, Patience
@@ -44,6 +45,7 @@ class Session:
         self._until: int | None = None
         self._generation = 0
         self._saved_at: tuple[int, int] | None = None
+        self._saved_to = ""
         self._is_arriving = False
         self._is_holding = False
         self._is_ready = False
@@ -98,6 +100,7 @@ class Session:
         files, number = self._launch.files, self._launch.attempt
         for directory in (files.attempt(number), files.checkpoints, files.tensorboard):
             directory.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(files.checkpoints, before_attempt=number)
         boundary, step = (checkpoint.boundary, checkpoint.global_step) if checkpoint else (0, 0)
         generation = checkpoint.generation if checkpoint else 0
         self._outbox.add(AttemptStarted(boundary, step, time.time(), generation))
@@ -137,13 +140,11 @@ class Session:
         return True
 
     def request_snapshot(self) -> None:
-        """Have the state written down at the next boundary; where the training holds, before it goes on."""
-        if self._snapshot_pending:
-            return  # two at one boundary would write over each other
+        """Have the state written down at the next boundary; where it holds, there. Of one state only one is written."""
         self._snapshot_pending = True
         self._snapshots += 1  # one step may be written more than once: no checkpoint takes another one's place
         target = self._launch.files.checkpoints / f"{{step}}-a{self._launch.attempt}-{self._snapshots}"
-        self._require_process().wire.send("snapshot", path=str(target))
+        self._require_process().wire.send("snapshot", path=str(target), replay_buffer=self._launch.replay_buffer)
 
     def advance(self, timeout_s: float) -> End | None:
         """Handle what comes within *timeout_s*, report it, and carry out what the user wants.
@@ -238,11 +239,13 @@ class Session:
     def _on_snapshot_saved(self, message: Message) -> None:
         self._snapshot_pending = False
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
-        self._outbox.note(*skipped_notes(message))
-        self._outbox.add(checkpoint_event(message))
+        if message["path"] != self._saved_to:  # else asked for twice, and told of twice
+            self._outbox.note(*skipped_notes(message))
+            self._outbox.add(checkpoint_event(message))
         self._saved_at = (message["boundary"], message.get("generation", 0))
+        self._saved_to = message["path"]
         self._outbox.hurry()  # a checkpoint counts only when it is registered: do not wait
-        if self._is_arriving:
+        if self._is_arriving and self.has_checkpoint_here:
             self._hold()
 
     def _on_snapshot_failed(self, message: Message) -> None:
@@ -253,7 +256,7 @@ class Session:
         # at that point, having entered its main loop again, has.
         if message.get("errno") is not None and (self._leaving is not Intent.NONE or self._is_over):
             self._failure = f"the last checkpoint could not be written: {message['reason']}"
-        if self._is_arriving:
+        if self._is_arriving and message["boundary"] == self._progress.boundary:
             self._hold()
 
     def _on_error(self, message: Message) -> None:

@@ -176,6 +176,7 @@ class Supervision:
             start_timeout_s=assignment.settings.start_timeout_s,
             end_timeout_s=assignment.settings.end_timeout_s,
             starter=self._starter(assignment, report),
+            replay_buffer=revision.checkpoint.replay_buffer,
         )
         return launch, runner, report, entry
 

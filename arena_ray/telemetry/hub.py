@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from arena_ray.model.events import (
@@ -12,14 +12,17 @@ from arena_ray.model.events import (
     AttemptStarted,
     Batch,
     CheckpointSaved,
+    EpisodeSummary,
     Event,
     LogLine,
     LogPage,
     MetricPoint,
+    TookOver,
     TrainingStep,
 )
 from arena_ray.model.paths import RunFiles, Workspace
 from arena_ray.telemetry.archive import ArchiveWriter, decode_event, encode_event, live_events, read_log, read_rows
+from arena_ray.telemetry.marks import NOWHERE, Marks, Standing
 from arena_ray.telemetry.rings import Rings
 
 
@@ -43,7 +46,8 @@ class RunTelemetry:
         self._files = files
         self._timing_tags = timing_tags
         self.rings = Rings()
-        self._digest = hashlib.sha256()
+        self._digest: _Digest = hashlib.sha256()
+        self._marks = Marks()
         self._metrics_seq = self._rebuild()
         self._log_seq = {row["attempt"]: row["seq"] for row in read_rows(files.log)}
         self._metrics = ArchiveWriter.open(files.metrics)
@@ -51,23 +55,34 @@ class RunTelemetry:
 
     def _rebuild(self) -> dict[int, int]:
         seq: dict[int, int] = {}
+        generation, newest = 0, NOWHERE
         for row in read_rows(self._files.metrics):
             seq[row["attempt"]] = row["seq"]
-            self.rings.add(decode_event(row), attempt=row["attempt"])
-        self._recompute_digest()
+            event = decode_event(row)
+            self.rings.add(event, attempt=row["attempt"])
+            if isinstance(event, AttemptStarted | TookOver):
+                generation = event.generation
+            if isinstance(event, AttemptStarted):
+                newest = NOWHERE
+            elif isinstance(event, TrainingStep | EpisodeSummary | TookOver):
+                newest = (event.boundary, generation)
+        self._marks.begin(generation=generation, lost=newest)
+        self._digest = self._digest_of(lambda *_: True)
         return seq
 
-    def _recompute_digest(self, *, before_attempt: int | None = None) -> None:
-        self._digest = hashlib.sha256()
+    def _digest_of(self, counts: Callable[[int, Event], bool]) -> _Digest:
+        """Return the digest of what stands in the archive and *counts*."""
+        digest = hashlib.sha256()
         for attempt, event in live_events(self._files.metrics):
-            if before_attempt is None or attempt < before_attempt:
-                extend_digest(self._digest, event, timing_tags=self._timing_tags)
+            if counts(attempt, event):
+                extend_digest(digest, event, timing_tags=self._timing_tags)
+        return digest
 
-    def add(self, batch: Batch) -> list[tuple[CheckpointSaved, str]]:
+    def add(self, batch: Batch) -> list[tuple[CheckpointSaved, Standing]]:
         """Archive and take in the events of *batch* that are new.
 
         Returns:
-            The checkpoints among all its events, each with the metrics digest up to it; they may have been
+            The checkpoints among all its events, each with the run's standing when it was taken; they may have been
             returned before, where a batch is repeated.
 
         Raises:
@@ -80,12 +95,12 @@ class RunTelemetry:
             self._log_seq[batch.attempt] = max(logs[-1][0], self._log_seq.get(batch.attempt, -1))
         metrics = [(seq, event) for seq, event in numbered if not isinstance(event, LogLine | CheckpointSaved)]
         self._metrics.append(self._new_rows(metrics, self._metrics_seq, batch.attempt))
-        saved: list[tuple[CheckpointSaved, str]] = []
+        saved: list[tuple[CheckpointSaved, Standing]] = []
         metrics_seen = self._metrics_seq.get(batch.attempt, -1)
         for seq, event in numbered:
             if isinstance(event, CheckpointSaved):
                 self._metrics.sync()
-                saved.append((event, self._digest.hexdigest()))
+                saved.append((event, self._standing_at(event)))
             elif not isinstance(event, LogLine) and seq > metrics_seen:
                 self._take_in(event, batch.attempt)
                 self._metrics_seq[batch.attempt] = seq
@@ -98,11 +113,27 @@ class RunTelemetry:
         return [encode_event(event, seq=seq, attempt=attempt) for seq, event in events if seq > known]
 
     def _take_in(self, event: Event, attempt: int) -> None:
+        if isinstance(event, TrainingStep | EpisodeSummary | TookOver):
+            self._marks.pass_by(event, self._standing)
         self.rings.add(event, attempt=attempt)
         if isinstance(event, AttemptStarted):
-            self._recompute_digest(before_attempt=attempt)
+            self._marks.begin(generation=event.generation)
+            self._digest = self._digest_of(lambda earlier, _: earlier < attempt)
         else:
             extend_digest(self._digest, event, timing_tags=self._timing_tags)
+
+    def _standing(self) -> Standing:
+        return Standing(self._digest.hexdigest(), self.rings.episodic_return())
+
+    def _standing_at(self, saved: CheckpointSaved) -> Standing:
+        """Return the standing when the checkpoint was taken: it is told of once it is written, the training goes on."""
+        try:
+            return self._marks.find((saved.boundary, saved.generation)) or self._standing()
+        except LookupError:
+            digest = self._digest_of(
+                lambda _, event: isinstance(event, TrainingStep) and event.boundary < saved.boundary
+            )
+            return Standing(digest.hexdigest(), self.rings.episodic_return())
 
     def log_page(self, *, after: int, limit: int | None) -> LogPage:
         """Return lines of the log from its archive."""
@@ -132,7 +163,7 @@ class Hub:
     def _open(self, run_name: str) -> RunTelemetry:
         return RunTelemetry(self._workspace.run(run_name), timing_tags=self._timing_tags)
 
-    def add(self, run_name: str, batch: Batch) -> list[tuple[CheckpointSaved, str]]:
+    def add(self, run_name: str, batch: Batch) -> list[tuple[CheckpointSaved, Standing]]:
         """Take in a batch of the run; see :meth:`RunTelemetry.add`."""
         telemetry, lock = self._of(run_name)
         with lock:

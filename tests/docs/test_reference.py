@@ -13,7 +13,7 @@ import pytest
 from docs.pages import ROOT, code, codes, page, table
 from pydantic import BaseModel
 
-from arena_ray.harness import checkpoint
+from arena_ray.harness import checkpoint, large_arrays
 from arena_ray.model import errors
 from arena_ray.model.dimensions import KINDS
 from arena_ray.model.errors import ArenaError, rebuild_error
@@ -183,7 +183,7 @@ def test_the_harness_writes_the_files_that_the_page_names() -> None:
     assert {checkpoint.POLICY, checkpoint.POLICY_NOTE, checkpoint.MANIFEST} == {
         path.name for path in properties(files) - {files.resume}
     }
-    for name in (checkpoint.STATE, checkpoint.META):
+    for name in (checkpoint.STATE, checkpoint.META, large_arrays.ARRAYS, large_arrays.CHUNKS):
         assert f"`{Path(name).name}`" in page("reference/files.md").text
 
 

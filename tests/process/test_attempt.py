@@ -158,3 +158,59 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_note(open_session: Open, rec
     assert chosen == before
     assert len(notes) == 1
     assert newest.uri in notes[0]
+
+
+LATE = """
+import json, socket, sys
+
+wire = socket.socket(fileno=int(sys.argv[1]))
+lines = wire.makefile("rb")
+asked = []
+
+def send(kind, **keys):
+    wire.sendall(json.dumps({"type": kind, "wall_time": 0.0, **keys}).encode() + b"\\n")
+
+def await_snapshots(count):
+    while len(asked) < count:
+        command = json.loads(lines.readline())
+        if command["type"] == "snapshot":
+            asked.append(command["path"])
+
+def save(path, boundary):
+    place = {"boundary": boundary, "step": boundary, "ended": False}
+    send("snapshot_saved", path=path, **place, digest="d", policy_digest="p", size_bytes=1, skipped=[])
+
+send("hello", schema_version=1)
+send("boundary", boundary=3, step=3)
+await_snapshots(1)
+send("boundary", boundary=10, step=10, held=True)
+await_snapshots(2)
+save(asked[0], boundary=3)
+save(asked[1], boundary=10)
+save(asked[1], boundary=10)
+lines.read()
+"""
+
+
+def test_a_run_holds_only_once_the_state_in_which_it_holds_is_written_down(
+    open_session: Open, recorder, tmp_path: Path
+) -> None:
+    trainer = tmp_path / "late.py"
+    trainer.write_text(LATE)
+    session = open_session(every_s=1e-9, trainer=trainer, until_step=10)
+    while not session.is_holding:
+        session.advance(0.1)
+        assert len(recorder.events(CheckpointSaved)) < 2 or session.is_holding
+    assert session.has_checkpoint_here
+    for _ in range(3):
+        session.advance(0.1)
+    assert [saved.boundary for saved in recorder.events(CheckpointSaved)] == [3, 10], "one told of twice counts once"
+
+
+def test_what_earlier_attempts_left_unfinished_is_removed(open_session: Open, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "var/training/checkpoints/a-run"
+    names = ["000000000003-a1-2.partial", "000000000003-a1-1.older", "000000000003-a1-1", "000000000009-a2-1.partial"]
+    for name in names:
+        (checkpoints / name / "resume").mkdir(parents=True)
+    finish(open_session("--boundaries", "2", attempt=2))
+    assert {path.name for path in checkpoints.iterdir()} == {*names[2:], "000000000002-a2-1"}

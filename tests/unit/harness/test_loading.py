@@ -10,9 +10,10 @@ import torch
 from resume_state import differences
 from torch import nn
 
-from arena_ray.harness import capture, loading, snapshot
+from arena_ray.harness import capture, loading
 from arena_ray.harness.live import LiveMap
 from arena_ray.harness.pickling import CheckpointMismatch
+from arena_ray.harness.snapshot import prepare
 from arena_ray.harness.variables import Variables
 
 
@@ -70,7 +71,8 @@ def seen(variables: dict[str, Any]) -> tuple[Variables, LiveMap]:
 def write(path: Path, variables: dict[str, Any]) -> str:
     """Write a checkpoint and return the digest of its weights."""
     meta = {"step": 0, "boundary": 0}
-    return snapshot.write(path, capture.take(*seen(variables)), meta, script=Path("script.py")).policy_digest
+    taken = prepare(capture.take(*seen(variables)), meta, path=path, script=Path("script.py"))
+    return str(taken.write(taken.fill)["policy_digest"])
 
 
 def load(path: Path, variables: dict[str, Any]) -> None:

@@ -211,7 +211,7 @@ class TestCheckpoints:
         seq = 0
         for boundary, value in enumerate([1.0, 9.0, 2.0, 3.0, 4.0], start=1):
             events = (
-                episode(boundary, value) if boundary > 1 else AttemptStarted(0, 0, 1.0),
+                episode(boundary - 1, value) if boundary > 1 else AttemptStarted(0, 0, 1.0),
                 saved(workspace, boundary),
             )
             report(core, run, *events, first_seq=seq, boundary=boundary)
@@ -219,6 +219,15 @@ class TestCheckpoints:
         kept = {checkpoint.boundary for checkpoint in core.assignment(run.run_id).checkpoints}
         on_disk = {int(path.name) for path in (workspace.training / "checkpoints" / "c").iterdir()}
         assert kept == on_disk == {2, 4, 5}
+
+    def test_the_first_of_each_so_many_steps_is_kept(self, core, workspace, submission_of) -> None:
+        policy = {"keep_best": 0, "keep_latest": 1, "keep_every": 100}
+        run = core.start(submission_of(checkpoint=policy)).run
+        begin(core, run)
+        report(core, run, AttemptStarted(0, 0, 1.0))
+        for seq, boundary in enumerate([3, 8, 11, 14, 19, 20, 25, 41, 42, 43], start=1):  # of ten steps each
+            report(core, run, saved(workspace, boundary), first_seq=seq, boundary=boundary)
+        assert [checkpoint.boundary for checkpoint in core.assignment(run.run_id).checkpoints] == [43, 41, 20, 11]
 
     def test_the_export_names_run_agent_environment_checkpoint_and_metrics(self, core, workspace, run) -> None:
         begin(core, run)

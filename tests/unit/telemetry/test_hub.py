@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,14 +118,29 @@ def test_the_metrics_digest_of_a_resumed_run_is_that_of_an_uninterrupted_one(ope
     straight, resumed = open_hub(tmp_path / "a"), open_hub(tmp_path / "b")
     [(_, expected)] = straight.add(RUN, batch(started(0), *map(step, range(6)), saved(6)))
     resumed.add(RUN, batch(started(0), *map(step, range(5))))
-    [(_, digest)] = resumed.add(RUN, batch(started(2), *map(step, range(2, 6)), saved(6), attempt=2))
-    assert digest == expected
+    [(_, found)] = resumed.add(RUN, batch(started(2), *map(step, range(2, 6)), saved(6), attempt=2))
+    assert found.metrics_digest == expected.metrics_digest
+
+
+def test_a_checkpoint_that_is_told_of_late_stands_where_it_was_taken(open_hub, tmp_path: Path) -> None:
+    told = [episode(0, 1.0), step(0), step(1), TookOver(2, 20, 1, "donor", 1.0), step(2), episode(2, 7.0)]
+    before, after = saved(2), replace(saved(2), generation=1)
+    in_time = open_hub(tmp_path / "in time").add(RUN, batch(started(0), *told[:3], before, told[3], after, *told[4:]))
+    late = open_hub(tmp_path / "late").add(RUN, batch(started(0), *told, before, after))
+    hub = open_hub(tmp_path / "restarted")
+    hub.add(RUN, batch(started(0), *told))
+    hub.forget(RUN)
+    after_restart = hub.add(RUN, batch(before, after, first_seq=7))
+    assert [standing.metrics_digest for _, standing in in_time] == [standing.metrics_digest for _, standing in late]
+    assert [standing.metrics_digest for _, standing in late] == [each.metrics_digest for _, each in after_restart]
+    assert [str(standing.episodic_return) for _, standing in in_time] == ["1.0", "nan"]
+    assert [str(standing.episodic_return) for _, standing in late] == ["1.0", "nan"]
 
 
 def test_the_metrics_digest_sees_values_but_not_the_clock(open_hub, tmp_path: Path) -> None:
     def digest_of(name: str, *events: Event) -> str:
-        [(_, digest)] = open_hub(tmp_path / name).add(RUN, batch(started(0), *events, saved(1)))
-        return digest
+        [(_, standing)] = open_hub(tmp_path / name).add(RUN, batch(started(0), *events, saved(1)))
+        return standing.metrics_digest
 
     base = digest_of("a", step(0))
     assert digest_of("b", step(0), step(0, 4321.0, tag="charts/SPS")) == base
