@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_ray.model.errors import BadObservation
-from arena_ray.serving.description import Box
+from arena_ray.serving.spaces import Box
 from arena_ray.serving.observations import MOST_IN_A_BATCH, ObservationCheck
 
 CHECK = ObservationCheck(Box(space="box", shape=[4], dtype="float32", low="-inf", high="inf"))
