@@ -8,7 +8,7 @@ from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 from .capture import State
 from .policy_source import Unrecognised
 from .policy_trace import trace
-from .policy_values import Chain
+from .policy_values import Chain, Unknown
 from .spaces import MOST_NUMBERS, describe_space, nested, number
 
 Step = Dict[str, Any]
@@ -181,15 +181,18 @@ def _normalize(statistics: Any, epsilon: float) -> Step:
 
 
 def _transform(function: Any) -> List[Step]:
-    given = Chain((), 1, None)
-    result = trace(function, [given], {}, {})
-    if not isinstance(result, Chain) or result.choice or result.stage:
-        raise Unrecognised("what TransformObservation does to observations is not understood")
-    return [_as_step(layer) for layer in result.layers]
+    try:
+        result = trace(function, [Chain((), 1, None)], {}, {})
+        if isinstance(result, Chain) and not result.choice and not result.stage:
+            return [_as_step(layer) for layer in result.layers]
+        why = f"not understood: {result.why}" if isinstance(result, Unknown) else "what it returns is not understood"
+    except Unrecognised as exc:
+        why = str(exc)
+    raise Unrecognised(f"the wrapper TransformObservation may change observations: {why}")
 
 
 def _as_step(layer: Dict[str, Any]) -> Step:
     name = layer["layer"]
     if name not in _OBSERVATION_LAYERS:
-        raise Unrecognised(f"TransformObservation computes {name}, which cannot be described of observations")
+        raise Unrecognised(f"{name} cannot be described of observations")
     return {"step": name, **{key: number(value) for key, value in layer.items() if key != "layer"}}

@@ -200,26 +200,35 @@ class _Search:
         except ValueError as exc:
             raise self._refused(node) from exc
 
-    def _is_noise(self, node: Any) -> bool:
-        """Return whether *node* is random and of no module's making, so that a policy that acts leaves it away."""
+    def _is_noise(self, node: Any, names: FrozenSet[str] = frozenset()) -> bool:
+        """Return whether *node* is random and of no module's making, so that a policy that acts leaves it away.
+
+        Args:
+            node: An expression.
+            names: Those on the way to it: what is made of itself is noise if it began as such.
+        """
         if isinstance(node, ast.Name):
-            given = [element(one) for one in self._names.given(node)]
-            return bool(given) and not any(isinstance(one, ast.Name) or not self._is_noise(one) for one in given)
+            given = [] if node.id in names else [element(one) for one in self._names.given(node)]
+            return bool(given) and all(self._is_noise(one, names | {node.id}) for one in given)
         if isinstance(node, ast.BinOp):
-            sides = [side for side in (node.left, node.right) if not isinstance(side, (ast.Name, ast.Constant))]
-            is_scaled = isinstance(node.op, (ast.Mult, ast.Div))
-            return bool(sides) and (any if is_scaled else all)(self._is_noise(side) for side in sides)
+            sides = [side for side in (node.left, node.right) if not isinstance(side, ast.Constant)]
+            is_scaled = isinstance(node.op, (ast.Mult, ast.Div)) and not self._asks_module(node)
+            return bool(sides) and (any if is_scaled else all)(self._is_noise(side, names) for side in sides)
         if isinstance(node, ast.UnaryOp):
-            return self._is_noise(node.operand)
-        if not isinstance(node, ast.Call):
+            return self._is_noise(node.operand, names)
+        if not isinstance(node, ast.Call) or self._asks_module(node):
             return False
         name = called(node)
         if name == "sample":
             return isinstance(node.func, ast.Attribute) and dotted(node.func.value).endswith("space")
         if name in _SAME_ACTIONS or name in WRAPPED or name in ("clip", "clamp"):
             receiver, _ = _receiver(node)
-            return receiver is not None and self._is_noise(receiver)
+            return receiver is not None and self._is_noise(receiver, names)
         return name in _NOISE
+
+    def _asks_module(self, node: Any) -> bool:
+        calls = (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
+        return any(dotted(call.func) in self._callables for call in calls)
 
     def _refused(self, node: Any) -> Unrecognised:
         shown = segment(self._text, node)

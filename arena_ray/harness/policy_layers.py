@@ -36,9 +36,11 @@ def described(nn: Any, module: Any, chain: Chain, name: str) -> Any:
 
 
 def check_hooks(module: Any, name: str) -> None:
-    """Raise where calling *module* does more than its ``forward``."""
+    """Raise where calling *module* does more than the ``forward`` of its class."""
     if any(getattr(module, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")):
         raise Unrecognised(f"{name} has a forward hook")
+    if "forward" in vars(module):
+        raise Unrecognised(f"{name} is called in a way of its own")
 
 
 def _weighted(is_linear: bool, module: Any, chain: Chain, name: str) -> Any:
@@ -126,7 +128,7 @@ def distribution(kind: str, arguments: List[Any], keywords: Dict[str, Any], show
     value = mean if kind == "Normal" else keywords.get("logits")
     if isinstance(value, Chain) and not value.choice and not value.stage and not value.drawn:
         return Distribution("gaussian" if kind == "Normal" else "categorical", value)
-    return Unknown(shown)
+    return value if isinstance(value, Unknown) else Unknown(shown)
 
 
 def is_library(called: Any) -> bool:
@@ -143,7 +145,7 @@ def forward_of(module: Any, name: str) -> Any:
     """
     check_hooks(module, name)
     torch: Any = torch_if_used()
-    if "forward" in vars(module) or type(module).__call__ is not torch.nn.Module.__call__:
+    if type(module).__call__ is not torch.nn.Module.__call__:
         raise Unrecognised(f"{name} is called in a way of its own")
     return types.MethodType(type(module).forward, module)
 

@@ -57,7 +57,8 @@ def definition(function: Any) -> Tuple[str, Any]:
         raise Unrecognised(f"the text of {name} cannot be read: {exc}") from exc
     found = nodes.get((code.co_name, code.co_firstlineno), [])
     if len(found) != 1:
-        raise Unrecognised(f"line {code.co_firstlineno} of {Path(code.co_filename).name} has {len(found)} of {name}")
+        where = f"line {code.co_firstlineno} of {Path(code.co_filename).name}"
+        raise Unrecognised(f"{where} defines {name} {len(found)} times")
     return text, found[0]
 
 

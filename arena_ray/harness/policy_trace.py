@@ -11,7 +11,7 @@ import builtins
 import inspect
 import operator
 import types
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from .live import torch_if_used
 from .policy_layers import (
@@ -187,7 +187,9 @@ class _Frame:
         if isinstance(owner, Distribution):
             known = ("mode",) if owner.kind == "categorical" else ("loc", "mean", "mode")
             return drawn(owner) if node.attr in known else Unknown(self._shown(node))
-        if isinstance(owner, (Chain, Weight, Unknown, tuple)):
+        if isinstance(owner, Unknown):
+            return owner
+        if isinstance(owner, (Chain, Weight, tuple)):
             return Unknown(self._shown(node))
         return self._known(attribute(owner, node.attr, Unknown(self._shown(node))))
 
@@ -195,7 +197,7 @@ class _Frame:
         owner, index = self._value(node.value), self._value(index_of(node))
         if isinstance(owner, tuple) and type(index) is int and -len(owner) <= index < len(owner):
             return owner[index]
-        return Unknown(self._shown(node))
+        return owner if isinstance(owner, Unknown) else Unknown(self._shown(node))
 
     def _value_of_slice(self, node: ast.Slice) -> Any:
         return Unknown(self._shown(node))
@@ -248,7 +250,7 @@ class _Frame:
             return drawn(owner) if name in ("sample", "rsample") and not arguments else Unknown(self._shown(node))
         if isinstance(owner, Chain):
             return after(owner, name, arguments, keywords, self._shown(node))
-        return Unknown(self._shown(node))
+        return owner if isinstance(owner, Unknown) else Unknown(self._shown(node))
 
     def _call(self, node: ast.Call, called: Any, arguments: List[Any], keywords: Dict[str, Any]) -> Any:
         shown = self._shown(node)
@@ -266,7 +268,7 @@ class _Frame:
             return _Frame(called, self._names, self._depth + 1).run(arguments, keywords)
         if isinstance(called, Unknown) or not is_library(called) or getattr(called, "__name__", "_").endswith("_"):
             raise self._refuse(node)
-        return Unknown(shown)
+        return _cause(arguments) or Unknown(shown)
 
     def _module(self, torch: Any, module: Any, arguments: List[Any], keywords: Dict[str, Any], shown: str) -> Any:
         name = self._names.get(id(module))
@@ -277,7 +279,7 @@ class _Frame:
         if not type(module).__module__.startswith("torch."):
             return _Frame(forward_of(module, name), self._names, self._depth + 1).run(arguments, keywords)
         if len(arguments) != 1 or keywords or not isinstance(arguments[0], Chain):
-            return Unknown(shown)
+            return _cause(arguments) or Unknown(shown)
         if type(module) is not torch.nn.Sequential:
             return described(torch.nn, module, arguments[0], name)
         check_hooks(module, name)
@@ -287,3 +289,8 @@ class _Frame:
                 break
             value = self._module(torch, part, [value], {}, "" if index else shown)
         return value
+
+
+def _cause(arguments: List[Any]) -> Optional[Unknown]:
+    """Return the first of *arguments* that is not understood: what is made of it is not because it is not."""
+    return next((argument for argument in arguments if isinstance(argument, Unknown)), None)

@@ -72,6 +72,9 @@ def applied(operator: str, left: Any, right: Any, shown: str) -> Any:
         return Bounds(operator, left.name, right.name)
     if operator in ("Add", "Mult") and not isinstance(left, Chain):
         left, right = right, left
+    for side in (left, right):
+        if isinstance(side, Unknown):
+            return side
     if not isinstance(left, Chain) or left.choice:
         return Unknown(shown)
     if left.stage:
