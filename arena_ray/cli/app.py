@@ -18,6 +18,7 @@ from arena_ray.cli import (
     prove,
     reading,
     run,
+    runners,
     steering,
     telemetry,
 )
@@ -98,7 +99,7 @@ for _command in (
     cluster.down,
     cluster.status,
     doctor.doctor,
-    about.runners,
+    runners.runners,
     plugins.plugins,
     about.settings,
 ):

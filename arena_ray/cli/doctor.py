@@ -158,7 +158,7 @@ def check_gateway(place: Workspace) -> Iterator[Finding]:
 
 def check_runners(_: Workspace) -> Iterator[Finding]:
     """Whether all runners that are installed can be loaded."""
-    from arena_ray.cli.about import listed_runners
+    from arena_ray.cli.runners import listed_runners
 
     for listed in listed_runners():
         if listed.problem:
