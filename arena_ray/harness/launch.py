@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import builtins
 import importlib.machinery
 import os
@@ -12,7 +13,7 @@ import types
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import mainloop
+from . import gymnasium_compat, mainloop
 from .session import RestoreFailed, Session, StopTraining
 from .tensorboard import Journal
 from .wire import Message, Wire
@@ -35,6 +36,7 @@ class _Run:
         self.journal = Journal(options.tensorboard)
         self.wire = Wire(options.fd)
         self.session: Optional[Session] = None
+        self._is_older = False  # than the Gymnasium of today
 
     def prepare(self) -> types.CodeType:
         """Read and instrument the script.
@@ -44,7 +46,8 @@ class _Run:
             OSError: It cannot be read.
             SyntaxError: It is not Python.
         """
-        instrumented = mainloop.instrument(self.script.read_bytes(), str(self.script))
+        source = self.script.read_bytes()
+        instrumented = mainloop.instrument(source, str(self.script))
         if instrumented is None:
             raise NoMainLoop(
                 f"no loop in {self.script} calls step, train, update, backward, train_step or learn; "
@@ -53,6 +56,7 @@ class _Run:
         loop = instrumented.loop
         session = Session(self.wire, self.journal, script=self.script, attempt=self.attempt, program=instrumented)
         self.session = session
+        self._is_older = gymnasium_compat.is_written_for_older(ast.parse(source))
         self.journal.connect(lambda: session.position, self.wire.send)
         hello: Message = {"type": "hello", "schema_version": _SCHEMA_VERSION, "pid": os.getpid()}
         hello.update(python=sys.executable, script=str(self.script), main_loop={"line": loop.line, "scope": loop.scope})
@@ -73,6 +77,8 @@ class _Run:
         names["__arena_ended__"] = self.session.ended
         sys.modules["__main__"] = main
         self.journal.install()
+        if self._is_older:
+            gymnasium_compat.install()
         exec(code, names)
 
     def finish(self, message: Message) -> None:
