@@ -18,7 +18,7 @@ class CleanRLRunner:
     """Describes single-file scripts that take their flags by tyro and log to TensorBoard under CleanRL's tags."""
 
     name = "cleanrl"
-    description = "single-file scripts in CleanRL's form: PPO, DQN and your own"
+    description = "single-file scripts in CleanRL's form: PPO, DQN, C51, SAC, TD3 and your own"
     # "exact" is shown script by script; a user's own script need not be.
     capabilities = Capabilities(resume="warm", is_deterministic=True)
     timing_tags = frozenset({"charts/SPS"})
