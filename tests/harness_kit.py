@@ -23,9 +23,17 @@ TIMEOUT_S = 90.0
 class Trainer:
     """One training process and the peer's end of its wire."""
 
-    def __init__(self, script: Path, *args: str, tensorboard: Path | None = None, own_group: bool = True):
+    def __init__(
+        self,
+        script: Path,
+        *args: str,
+        tensorboard: Path | None = None,
+        own_group: bool = True,
+        python: str = sys.executable,
+        python_path: Path | None = None,
+    ):
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-u", str(HARNESS), "--fd", str(theirs.fileno()), "--attempt", "1"]
+        command = [python, "-u", str(HARNESS), "--fd", str(theirs.fileno()), "--attempt", "1"]
         if tensorboard is not None:
             command += ["--tensorboard", str(tensorboard)]
         self.process = subprocess.Popen(
@@ -36,7 +44,7 @@ class Trainer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(python_path)} if python_path else {})},
         )
         theirs.close()
         ours.settimeout(TIMEOUT_S)

@@ -70,6 +70,7 @@ class Orchestrator:
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
         self._admission = Admission(
+            workspace,
             store=store,
             bundles=self._bundles,
             reserve=self._reserve,

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from arena_ray.model.errors import CudaRequired, NoMainLoop, ScriptNotFound, SpecError, nearest
+from arena_ray.model.paths import Workspace
+from arena_ray.model.settings import current_workspace
 from arena_ray.model.spec import ExperimentSpec, FlagValue, Strict
 from arena_ray.runner.arguments import FILE_KEYS, check_flags
 from arena_ray.runner.bundle import Bundle, read_bundle
-from arena_ray.runner.protocol import Runner, ScriptReport
+from arena_ray.runner.installation import is_upstream, require_installation
+from arena_ray.runner.protocol import Installable, Runner, ScriptReport
 from arena_ray.runner.source import read_source
 
 TOTALS = ("total_timesteps", "max_timesteps")
@@ -31,6 +34,16 @@ def _require_runner(name: str, runners: Mapping[str, Runner]) -> Runner:
     if name not in runners:
         raise SpecError(f"no runner {name!r}; {nearest(name, runners)}")
     return runners[name]
+
+
+def _read_script(spec: ExperimentSpec, runner: Runner, *, base: Path, workspace: Workspace) -> Bundle:
+    if is_upstream(spec.script) and isinstance(runner, Installable):
+        installation = require_installation(workspace, runner.name)
+        known = installation.script_files()
+        if spec.script not in known:
+            raise ScriptNotFound(spec.script, runner=spec.runner, known=[*runner.scripts(), *known])
+        return read_bundle(known[spec.script], root=Path(installation.repository))
+    return read_bundle(_find_script(spec, runner, base=base))
 
 
 def _find_script(spec: ExperimentSpec, runner: Runner, *, base: Path) -> Path:
@@ -89,20 +102,23 @@ def _check(spec: ExperimentSpec, bundle: Bundle, runner: Runner) -> Submission:
     return Submission(spec=spec, bundle=bundle, flags=flags, report=report, warnings=_warnings(spec, report))
 
 
-def prepare(spec: ExperimentSpec, *, base: Path, runners: Mapping[str, Runner]) -> Submission:
+def prepare(
+    spec: ExperimentSpec, *, base: Path, runners: Mapping[str, Runner], workspace: Workspace | None = None
+) -> Submission:
     """Find the script of *spec*, read it with what it imports, and check it and its flags.
 
     Args:
         spec: The experiment file.
         base: Directory of that file; a script's path is relative to it, or else to the working directory.
         runners: Installed runners by name.
+        workspace: Where the runners' own environments are; by default the one of this process.
 
     Raises:
         SpecError: Runner, script or flags are wrong; :class:`ScriptNotFound` and :class:`NoMainLoop` among them.
         CudaRequired: The script cannot do without CUDA, and no GPU is asked for.
     """
     runner = _require_runner(spec.runner, runners)
-    bundle = read_bundle(_find_script(spec, runner, base=base))
+    bundle = _read_script(spec, runner, base=base, workspace=workspace or current_workspace())
     return _check(spec, bundle, runner)
 
 
@@ -134,11 +150,11 @@ def training_command(
     return [str(interpreter or runner.interpreter()), str(script), *words]
 
 
-def command(submission: Submission, *, runner: Runner, script: Path) -> list[str]:
+def command(submission: Submission, *, runner: Runner, script: Path, interpreter: Path) -> list[str]:
     """Return the command of the submission's own run, as it is shown before it starts."""
     spec = submission.spec
     words = runner.command_flags(submission.report, submission.flags, env_id=spec.env_id, seed=spec.seed)
-    return [str(runner.interpreter()), str(script), *words]
+    return [str(interpreter), str(script), *words]
 
 
 def total_steps(report: ScriptReport, flags: Mapping[str, FlagValue]) -> int | None:

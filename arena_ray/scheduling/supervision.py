@@ -20,6 +20,7 @@ from arena_ray.runner import preflight
 from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.environment import check_cuda
+from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.runner.session import Session
 from arena_ray.scheduling.execution_port import ExploitOrder
@@ -47,8 +48,10 @@ class Progress:
     """Where the run holds until somebody decides."""
 
 
-def training_environment(assignment: Assignment, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the training process.
+def training_environment(
+    assignment: Assignment, environ: Mapping[str, str], *, module_path: Path | None = None
+) -> dict[str, str]:
+    """Return the environment of the training process, which finds modules in *module_path* too.
 
     Ray's own variables stay out of it. Without a GPU reserved it sees none, although Ray would show it all of them.
     """
@@ -58,6 +61,8 @@ def training_environment(assignment: Assignment, environ: Mapping[str, str]) -> 
     env["OMP_NUM_THREADS"] = str(threads)
     if assignment.run.resources.gpu == 0:
         env["CUDA_VISIBLE_DEVICES"] = ""
+    if module_path is not None:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(module_path), env.get("PYTHONPATH")]))
     return env
 
 
@@ -152,7 +157,7 @@ class Supervision:
         workspace = Workspace(Path(assignment.home))
         files = workspace.run(run.name)
         path = assignment.bundle.materialise(workspace.bundles)
-        interpreter = str(runner.interpreter())
+        interpreter = str(interpreter_for(runner, run.script, workspace=workspace))
         report = runner.inspect(path.read_text(encoding="utf-8"), path=run.script)
         if report.requires_cuda:
             check_cuda(run.script, interpreter=interpreter)
@@ -166,7 +171,7 @@ class Supervision:
             run_id=run.run_id,
             attempt=self._attempt,
             command=command,
-            env=training_environment(assignment, self._environ),
+            env=training_environment(assignment, self._environ, module_path=assignment.bundle.module_path(path)),
             files=files,
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,
