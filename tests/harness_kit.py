@@ -30,6 +30,7 @@ class Trainer:
         tensorboard: Path | None = None,
         own_group: bool = True,
         python: str = sys.executable,
+        python_path: Path | None = None,
     ):
         ours, theirs = socket.socketpair()
         command = [python, "-u", str(HARNESS), "--fd", str(theirs.fileno()), "--attempt", "1"]
@@ -43,7 +44,7 @@ class Trainer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(python_path)} if python_path else {})},
         )
         theirs.close()
         ours.settimeout(TIMEOUT_S)

@@ -19,6 +19,7 @@ from arena_ray.cli import (
     prove,
     reading,
     run,
+    runners,
     steering,
     telemetry,
 )
@@ -99,12 +100,12 @@ for _command in (
     cluster.down,
     cluster.status,
     doctor.doctor,
-    about.runners,
+    runners.runners,
     plugins.plugins,
     about.settings,
 ):
     arena.add_command(_command)
-about.runners.add_command(inspect.inspect)
+runners.runners.add_command(inspect.inspect)
 
 
 def main() -> None:

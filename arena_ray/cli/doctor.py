@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -38,13 +39,17 @@ class Finding:
 
 
 @click.command()
+@click.option("--runner", metavar="RUNNER", help="Check this runner and its own environment, and nothing else.")
 @output_options
-def doctor(as_json: bool) -> None:
+def doctor(runner: str | None, as_json: bool) -> None:
     """Check this machine and workspace.
 
     Each line says what was found and, where something is wrong, what mends it. The exit code is 1 if a check fails.
     """
-    findings = [finding for check in CHECKS for finding in check(workspace())]
+    from arena_ray.cli.runner_checks import check_runner
+
+    checks = CHECKS if runner is None else (partial(check_runner, runner),)
+    findings = [finding for check in checks for finding in check(workspace())]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -158,7 +163,7 @@ def check_gateway(place: Workspace) -> Iterator[Finding]:
 
 def check_runners(_: Workspace) -> Iterator[Finding]:
     """Whether all runners that are installed can be loaded."""
-    from arena_ray.cli.about import listed_runners
+    from arena_ray.cli.runners import listed_runners
 
     for listed in listed_runners():
         if listed.problem:

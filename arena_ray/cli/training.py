@@ -43,19 +43,22 @@ def prepare(
     from arena_ray.model.spec import parse_spec
     from arena_ray.model.yaml_lines import load_located
     from arena_ray.runner import discovery, preflight
+    from arena_ray.runner.installation import interpreter_for
 
     document = load_located(file)
     if plugin is not None:
         document, assignments = steered_by(plugin, document, assignments)
     spec = parse_spec(override(document, assignments, seed=seed))
     runners = discovery.load_runners().runners
-    submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners)
+    submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners, workspace=workspace())
     if spec.plugin is not None:
         _check_plugin(submission)
     for warning in submission.warnings:
         click.echo(f"warning: {warning}", err=True)
     script = workspace().bundles / submission.bundle.digest() / submission.bundle.entry
-    command = preflight.command(submission, runner=runners[spec.runner], script=script)
+    runner = runners[spec.runner]
+    interpreter = interpreter_for(runner, spec.script, workspace=workspace())
+    command = preflight.command(submission, runner=runner, script=script, interpreter=interpreter)
     for line in plan(spec.plugin, shlex.join(command)):
         click.echo(line, err=to_stderr)
     return submission

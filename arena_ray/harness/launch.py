@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import builtins
 import importlib.machinery
 import os
@@ -12,7 +13,7 @@ import types
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from . import mainloop
+from . import gymnasium_compat, mainloop
 from .loopless import Loopless
 from .outcomes import RestoreFailed, StopTraining
 from .printed import Printed
@@ -34,6 +35,7 @@ class _Run:
         self.journal = Journal(options.tensorboard)
         self.wire = Wire(options.fd)
         self.session: Optional[Union[Session, Loopless]] = None
+        self._is_older = False  # than the Gymnasium of today
 
     def prepare(self) -> types.CodeType:
         """Read the script, and instrument its main loop where it has one.
@@ -53,6 +55,7 @@ class _Run:
             main_loop = {"line": instrumented.loop.line, "scope": instrumented.loop.scope}
             code = instrumented.code
         self.session = session
+        self._is_older = gymnasium_compat.is_written_for_older(ast.parse(source))
         self.journal.connect(lambda: session.position, self.wire.send)
         hello: Message = {"type": "hello", "schema_version": _SCHEMA_VERSION, "pid": os.getpid()}
         hello.update(python=sys.executable, script=path, main_loop=main_loop)
@@ -77,6 +80,8 @@ class _Run:
         sys.modules["__main__"] = main
         sys.stdout = Printed(sys.stdout, self.journal)
         self.journal.install()
+        if self._is_older:
+            gymnasium_compat.install()
         exec(code, names)
 
     def finish(self, message: Message) -> None:

@@ -6,17 +6,15 @@ The writer classes are patched when the script imports them; nothing is imported
 from __future__ import annotations
 
 import functools
-import importlib.abc
-import importlib.machinery
 import os
-import sys
 import threading
 import time
 import weakref
 from pathlib import Path
 from time import monotonic
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional
 
+from .import_hook import when_imported
 from .wire import Message
 
 _TARGETS = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
@@ -70,10 +68,7 @@ class Journal:
 
     def install(self) -> None:
         """Patch the writer classes, as soon as the script imports them where they are not imported yet."""
-        for name in _TARGETS:
-            if name in sys.modules:
-                self._patch(sys.modules[name])
-        sys.meta_path.insert(0, _Finder(self._patch))
+        when_imported(_TARGETS, self._patch)
 
     def _patch(self, module: Any) -> None:
         cls = getattr(module, "SummaryWriter", None)
@@ -161,35 +156,6 @@ class Journal:
             self._pending.append({**place, **content, "wall_time": wall_time})
             if monotonic() >= self._due and len(self._pending) > 1:
                 self._send(*self.take())
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules that define writers by the other finders, and patches them once they are loaded."""
-
-    def __init__(self, patch: Callable[[Any], None]) -> None:
-        self._patch = patch
-
-    def find_spec(
-        self, fullname: str, path: Optional[Sequence[str]], target: Any = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
-        if fullname not in _TARGETS:
-            return None
-        for finder in sys.meta_path:
-            find_spec = getattr(finder, "find_spec", None)
-            spec = None if finder is self or find_spec is None else find_spec(fullname, path, target)
-            if spec is not None and spec.loader is not None:
-                self._patch_after(spec.loader)
-                return spec  # type: ignore[no-any-return] # finders are duck-typed
-        return None
-
-    def _patch_after(self, loader: Any) -> None:
-        load = loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            load(module)
-            self._patch(module)
-
-        loader.exec_module = exec_module  # of this loader alone: each module has its own
 
 
 def as_float(value: Any) -> Optional[float]:

@@ -6,7 +6,9 @@
     ├── SpecError (ValueError)               the experiment file, a flag or a hyperparameter is wrong
     │   ├── ScriptNotFound (LookupError)     no such shipped script, no such file
     │   ├── NoMainLoop                       nothing in the script that could be resumed
+    │   ├── NotSetUp (LookupError)           the script needs an environment that was not made
     │   └── UnknownEnvironment (LookupError) the environment id is not registered
+    ├── SetupFailed (RuntimeError)           a runner's own environment could not be made
     ├── SettingsError (ValueError)           arena.toml or an ARENA_* variable is wrong
     ├── NotFound (LookupError)               no such experiment, run, checkpoint or runner
     ├── IllegalTransition (RuntimeError)     the move is not in the table of states
@@ -81,6 +83,24 @@ class NoMainLoop(SpecError):
             "calls step, train, update, learn or backward; put the training into one for or while loop of the script"
         )
         self.script = script
+
+
+class NotSetUp(SpecError, LookupError):
+    """The script needs an environment of its runner's own, which was not made or is not whole."""
+
+    def __init__(self, runner: str, *, reason: str) -> None:
+        super().__init__(
+            f"the original scripts of runner {runner!r} cannot be run: {reason}; arena runners setup {runner}"
+        )
+        self.runner = runner
+
+
+class SetupFailed(ArenaError, RuntimeError):
+    """A step of making a runner's own environment failed; what was done before it stays."""
+
+    def __init__(self, step: str, *, reason: str) -> None:
+        super().__init__(f"{step} failed: {reason}")
+        self.step = step
 
 
 class UnknownEnvironment(SpecError, LookupError):

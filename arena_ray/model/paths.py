@@ -81,6 +81,38 @@ class RunFiles:
 
 
 @dataclass(frozen=True)
+class RunnerFiles:
+    """The files of one runner's own environment, which ``arena runners setup`` makes."""
+
+    root: Path
+
+    @property
+    def environment(self) -> Path:
+        """Virtual environment with what the original scripts need."""
+        return self.root / "environment"
+
+    @property
+    def interpreter(self) -> Path:
+        """Python of that environment."""
+        return self.environment / "bin" / "python"
+
+    @property
+    def repository(self) -> Path:
+        """Clone of the original scripts' repository, where it was not named by its path."""
+        return self.root / "repository"
+
+    @property
+    def installation(self) -> Path:
+        """What was made of all this, and from what, JSON."""
+        return self.root / "installation.json"
+
+    @property
+    def log(self) -> Path:
+        """What the steps of the setup printed."""
+        return self.root / "setup.log"
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A directory (``ARENA_HOME``) whose ``var/training`` holds everything that arena_ray keeps."""
 
@@ -157,6 +189,11 @@ class Workspace:
         return self.training / "executions"
 
     @property
+    def runners(self) -> Path:
+        """Runners' own environments, a directory each."""
+        return self.training / "runners"
+
+    @property
     def tune(self) -> Path:
         """Ray Tune's own book-keeping; nothing of ours depends on it."""
         return self.training / "tune"
@@ -169,6 +206,10 @@ class Workspace:
     def policy(self, name: str, version: int) -> CheckpointFiles:
         """Return the files of one version of a deployed policy: weights and description, nothing else."""
         return CheckpointFiles(self.policies / safe_name(name) / str(version))
+
+    def runner(self, name: str) -> RunnerFiles:
+        """Return the files of the environment of the runner of this name."""
+        return RunnerFiles(self.runners / safe_name(name))
 
     def run(self, run_name: str) -> RunFiles:
         """Return the files of the run of this name."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arena_ray.model.errors import NoMainLoop, NotFound
+from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Execution, Experiment, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, PluginCall
 from arena_ray.orchestrator.bundle_store import BundleStore
@@ -18,6 +19,7 @@ from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.environment import check_environment
+from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
@@ -47,6 +49,7 @@ class Admission:
 
     def __init__(
         self,
+        workspace: Workspace,
         *,
         store: Store,
         bundles: BundleStore,
@@ -55,6 +58,7 @@ class Admission:
         plugins: Plugins,
         capacity: Callable[[], Sequence[NodeCapacity]],
     ) -> None:
+        self._workspace = workspace
         self._store = store
         self._bundles = bundles
         self._reserve = reserve
@@ -150,7 +154,7 @@ class Admission:
         require_feasible(spec.resources, self._capacity())
         check_environment(
             spec.env_id,
-            interpreter=self._runners[spec.runner].interpreter(),
+            interpreter=interpreter_for(self._runners[spec.runner], spec.script, workspace=self._workspace),
             script_registers=report.registers_environments,
             imports=report.imports,
         )

@@ -35,7 +35,6 @@ from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
-from arena_ray.runner.verdict import VerdictFiles
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
 from arena_ray.serving.endpoints import Endpoints
@@ -67,14 +66,13 @@ class Orchestrator:
         self._store = store
         self._hub = hub
         self._drivers = drivers
-        self._resumption = Resumption(
-            store, verdicts=VerdictFiles(workspace.probes), runners=runners, settings=settings
-        )
+        self._resumption = Resumption(store, workspace=workspace, runners=runners, settings=settings)
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
         self._admission = Admission(
+            workspace,
             store=store,
             bundles=self._bundles,
             reserve=self._reserve,

@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Mapping
 
 from arena_ray.model.errors import ArenaError
+from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Revision, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.states import Resume
 from arena_ray.registry.store import Store
 from arena_ray.runner.capability import expected, subject_of
+from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.protocol import Runner
 from arena_ray.runner.verdict import Subject, VerdictFiles, listed
 
@@ -19,10 +21,11 @@ class Resumption:
     """Says of each run what is known when an attempt at it begins."""
 
     def __init__(
-        self, store: Store, *, verdicts: VerdictFiles, runners: Mapping[str, Runner], settings: Settings
+        self, store: Store, *, workspace: Workspace, runners: Mapping[str, Runner], settings: Settings
     ) -> None:
         self._store = store
-        self._verdicts = verdicts
+        self._workspace = workspace
+        self._verdicts = VerdictFiles(workspace.probes)
         self._runners = runners
         self._settings = settings
 
@@ -40,7 +43,10 @@ class Resumption:
 
     def _find(self, revision: Revision, runner: Runner) -> tuple[Resume, str | None]:
         """Return how runs of *revision* go on from a checkpoint, and why it is not ``exact``."""
-        interpreter = str(runner.interpreter())
+        try:
+            interpreter = str(interpreter_for(runner, revision.script, workspace=self._workspace))
+        except ArenaError as exc:
+            return expected(runner), str(exc)
         about = {"env_id": revision.env_id, "interpreter": interpreter}
         if not self._verdicts.has(Subject(bundle=revision.bundle, versions={}, **about)):
             command = shlex.join(["arena", "runners", "inspect", revision.script, "--env-id", revision.env_id])

@@ -3,12 +3,14 @@
 from arena_ray.runner.arguments import build_flags, read_arguments
 from arena_ray.runner.capability import CapabilityReport, inspect_capabilities
 from arena_ray.runner.inspection import inspect_script
-from arena_ray.runner.protocol import Capabilities, MainLoop, Runner, ScriptArgument, ScriptReport
+from arena_ray.runner.protocol import Capabilities, Installable, MainLoop, Recipe, Runner, ScriptArgument, ScriptReport
 
 __all__ = [
     "Capabilities",
     "CapabilityReport",
+    "Installable",
     "MainLoop",
+    "Recipe",
     "Runner",
     "ScriptArgument",
     "ScriptReport",

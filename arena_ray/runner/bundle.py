@@ -1,4 +1,4 @@
-"""A script and the modules beside it that it imports, as one value that can be sent, kept and written out again."""
+"""A script and the modules of its own that it imports, as one value that can be sent, kept and written out again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Self
 
@@ -25,7 +25,10 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[^\W/][\w.-]*(/[^\W/][\w.
 
 
 class Bundle(Strict):
-    """Python files by their path relative to the script's directory, with ``/``; ``entry`` is the script."""
+    """Python files by their path relative to one directory, with ``/``; ``entry`` is the script.
+
+    That is the script's own directory, or where *entry* has a ``/`` one above it, which is then on the module path too.
+    """
 
     entry: FileName
     files: dict[FileName, str]
@@ -66,6 +69,14 @@ class Bundle(Strict):
                 shutil.rmtree(partial, ignore_errors=True)
         self._verify(final)
         return final / self.entry
+
+    def add_modules(self, env: Mapping[str, str], *, script: Path) -> dict[str, str]:
+        """Return *env* with which a script, written to *script*, finds the modules that are not beside it."""
+        depth = len(PurePosixPath(self.entry).parts)
+        if depth == 1:
+            return dict(env)
+        modules = str(script.parents[depth - 1])
+        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, [modules, env.get("PYTHONPATH")]))}
 
     def _write(self, root: Path) -> None:
         for name, text in self.files.items():
@@ -139,14 +150,20 @@ def _require_inside(name: str, root: Path) -> Path:
     return path
 
 
-def read_bundle(script: Path) -> Bundle:
-    """Read the script at *script* and, recursively, the modules beside it that it imports.
+def read_bundle(script: Path, *, root: Path | None = None) -> Bundle:
+    """Read the script at *script* and, recursively, the modules that it imports and that lie beside it or in *root*.
+
+    Args:
+        script: The script.
+        root: A directory above it whose modules it imports as well; its own directory by default.
 
     Raises:
-        SpecError: A file is no readable Python, lies outside the script's directory, or all are too many or too large.
+        SpecError: A file is no readable Python, lies outside *root*, or all are too many or too large.
     """
     script = script.resolve()  # as Python does, to find what lies beside it
-    root, files, waiting = script.parent, dict[str, str](), [script.name]
+    root = (root or script.parent).resolve()
+    entry = script.relative_to(root)
+    files, waiting, home = dict[str, str](), [entry.as_posix()], PurePosixPath(entry.parent.as_posix())
     while waiting:
         name = waiting.pop()
         if name in files:
@@ -156,13 +173,14 @@ def read_bundle(script: Path) -> Bundle:
         files[name] = source
         package = PurePosixPath(name).parent
         for module in _imported(tree, package=package):
-            waiting += _files_of(module, root)
+            for place in {home, PurePosixPath()}:
+                waiting += _files_of(place / module, root)
         try:
             _check_size({known: len(text.encode()) for known, text in files.items()})
         except ValueError as exc:
             raise SpecError(f"{script}: {exc}") from exc
     try:
-        return Bundle(entry=script.name, files=dict(sorted(files.items())))
+        return Bundle(entry=entry.as_posix(), files=dict(sorted(files.items())))
     except ValueError as exc:
         raise SpecError(
             f"{script}: a script's name ends with .py and has letters, digits, '_', '-' and '.' only"

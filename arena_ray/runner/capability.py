@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 from arena_ray.harness import mainloop
 from arena_ray.model.errors import SpecError
+from arena_ray.model.paths import Workspace
+from arena_ray.model.settings import current_workspace
 from arena_ray.model.spec import FlagValue, Strict
 from arena_ray.model.states import Resume
 from arena_ray.runner.arguments import check_flags
-from arena_ray.runner.bundle import Bundle, read_bundle
+from arena_ray.runner.bundle import Bundle
 from arena_ray.runner.environment import installed_modules
+from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.metric_tags import Metric, compare_metrics, read_metrics
-from arena_ray.runner.preflight import find_script, inspect_bundle, training_command
-from arena_ray.runner.probe import PROBE_TIMEOUT_S, run_probe, shortened
+from arena_ray.runner.preflight import inspect_bundle, read_script, training_command
+from arena_ray.runner.probe import PROBE_TIMEOUT_S, probe_environment, run_probe, shortened
 from arena_ray.runner.protocol import MainLoop, Runner, ScriptArgument, ScriptReport
 from arena_ray.runner.source import parse_source
 from arena_ray.runner.verdict import Subject, Verdict
@@ -78,6 +82,7 @@ def inspect_capabilities(
     *,
     runner: Runner,
     base: Path | None = None,
+    workspace: Workspace | None = None,
     env_id: str | None = None,
     interpreter: Path | None = None,
     probe: bool = True,
@@ -86,9 +91,10 @@ def inspect_capabilities(
     """Return what *script* can do.
 
     Args:
-        script: Name of one that the runner ships, or a path.
+        script: Name of one that the runner ships or was set up for, or a path.
         runner: The family that it belongs to.
         base: Where a relative path begins; the working directory by default.
+        workspace: Where the runners' own environments are; by default the one of this process.
         env_id: The environment; the script's own default where none is given.
         interpreter: Python to ask and to probe with, instead of the runner's.
         probe: Whether to train for a moment; without, all that needs it is unknown.
@@ -96,12 +102,14 @@ def inspect_capabilities(
 
     Raises:
         ScriptNotFound: There is no such script.
+        NotSetUp: It is an original script, and the runner's environment was not made.
         SpecError: It cannot be read, or needs flags that have no default.
         ArenaError: The interpreter does not run.
     """
-    bundle = read_bundle(find_script(script, runner, base=base or Path.cwd()))
+    workspace = workspace or current_workspace()
+    bundle = read_script(script, runner, base=base or Path.cwd(), workspace=workspace)
     report = inspect_bundle(bundle, runner, script=script)
-    python = str(interpreter or runner.interpreter())
+    python = str(interpreter or interpreter_for(runner, script, workspace=workspace))
     env_id = env_id or _default_environment(report)
     found = None
     if probe and report.main_loop is not None:
@@ -136,10 +144,10 @@ def _probe(
         return run_probe(
             command,
             subject,
+            env=bundle.add_modules(probe_environment(os.environ, needs_cuda=report.requires_cuda), script=path),
             folder=folder,
             flags=flags,
             timing_tags=runner.timing_tags,
-            needs_cuda=report.requires_cuda,
             timeout_s=timeout_s,
         )
 

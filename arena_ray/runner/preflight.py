@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from arena_ray.model.errors import CudaRequired, NoMainLoop, ScriptNotFound, SpecError, nearest
+from arena_ray.model.paths import Workspace
+from arena_ray.model.settings import current_workspace
 from arena_ray.model.spec import ExperimentSpec, FlagValue, Strict
 from arena_ray.runner.arguments import FILE_KEYS, check_flags
 from arena_ray.runner.bundle import Bundle, read_bundle
-from arena_ray.runner.protocol import Runner, ScriptReport
+from arena_ray.runner.installation import is_upstream, require_installation
+from arena_ray.runner.protocol import Installable, Runner, ScriptReport
 from arena_ray.runner.source import read_source
 
 TOTALS = ("total_timesteps", "max_timesteps")
@@ -38,12 +41,30 @@ def require_runner(name: str, runners: Mapping[str, Runner]) -> Runner:
     return runners[name]
 
 
-def find_script(script: str, runner: Runner, *, base: Path) -> Path:
-    """Return the path of *script*: the name of one that *runner* ships, or a path, relative to *base* at first.
+def read_script(script: str, runner: Runner, *, base: Path, workspace: Workspace) -> Bundle:
+    """Return *script* with what it imports: the name of one that *runner* ships or was set up for, or a path.
+
+    Args:
+        script: As an experiment file names it.
+        runner: The family that it belongs to.
+        base: Where a relative path begins; the working directory is tried besides.
+        workspace: Where the runners' own environments are.
 
     Raises:
-        ScriptNotFound: There is neither.
+        ScriptNotFound: There is no such script.
+        SpecError: It cannot be read.
+        NotSetUp: It is an original script, and the runner's environment was not made.
     """
+    if is_upstream(script) and isinstance(runner, Installable):
+        installation = require_installation(workspace, runner.name)
+        known = installation.script_files()
+        if script not in known:
+            raise ScriptNotFound(script, runner=runner.name, known=[*runner.scripts(), *known])
+        return read_bundle(known[script], root=Path(installation.repository))
+    return read_bundle(_find_script(script, runner, base=base))
+
+
+def _find_script(script: str, runner: Runner, *, base: Path) -> Path:
     shipped = runner.scripts()
     if script in shipped:
         return shipped[script]
@@ -105,20 +126,23 @@ def _check(spec: ExperimentSpec, bundle: Bundle, runner: Runner) -> Submission:
     return Submission(spec=spec, bundle=bundle, flags=flags, report=report, warnings=_warnings(spec, report))
 
 
-def prepare(spec: ExperimentSpec, *, base: Path, runners: Mapping[str, Runner]) -> Submission:
+def prepare(
+    spec: ExperimentSpec, *, base: Path, runners: Mapping[str, Runner], workspace: Workspace | None = None
+) -> Submission:
     """Find the script of *spec*, read it with what it imports, and check it and its flags.
 
     Args:
         spec: The experiment file.
         base: Directory of that file; a script's path is relative to it, or else to the working directory.
         runners: Installed runners by name.
+        workspace: Where the runners' own environments are; by default the one of this process.
 
     Raises:
         SpecError: Runner, script or flags are wrong; :class:`ScriptNotFound` and :class:`NoMainLoop` among them.
         CudaRequired: The script cannot do without CUDA, and no GPU is asked for.
     """
     runner = require_runner(spec.runner, runners)
-    bundle = read_bundle(find_script(spec.script, runner, base=base))
+    bundle = read_script(spec.script, runner, base=base, workspace=workspace or current_workspace())
     return _check(spec, bundle, runner)
 
 
@@ -150,11 +174,11 @@ def training_command(
     return [str(interpreter or runner.interpreter()), str(script), *words]
 
 
-def command(submission: Submission, *, runner: Runner, script: Path) -> list[str]:
+def command(submission: Submission, *, runner: Runner, script: Path, interpreter: Path) -> list[str]:
     """Return the command of the submission's own run, as it is shown before it starts."""
     spec = submission.spec
     words = runner.command_flags(submission.report, submission.flags, env_id=spec.env_id, seed=spec.seed)
-    return [str(runner.interpreter()), str(script), *words]
+    return [str(interpreter), str(script), *words]
 
 
 def total_steps(report: ScriptReport, flags: Mapping[str, FlagValue]) -> int | None:

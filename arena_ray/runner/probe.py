@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -54,10 +53,10 @@ def run_probe(
     command: Sequence[str],
     subject: Subject,
     *,
+    env: Mapping[str, str],
     folder: Path,
     flags: Mapping[str, FlagValue],
     timing_tags: frozenset[str] = frozenset(),
-    needs_cuda: bool = False,
     timeout_s: float = PROBE_TIMEOUT_S,
 ) -> Verdict:
     """Return how the script resumes. What stands in its way is part of the verdict; it does not raise.
@@ -65,13 +64,12 @@ def run_probe(
     Args:
         command: Interpreter, script and flags.
         subject: What the verdict is about.
+        env: Environment of its processes: see :func:`probe_environment`.
         folder: Empty; takes checkpoints and output.
         flags: Of the command, for the record.
         timing_tags: Metrics that differ between two equal trainings.
-        needs_cuda: Whether the script cannot do without a GPU.
         timeout_s: Seconds for all of it.
     """
-    env = probe_environment(os.environ, needs_cuda=needs_cuda)
     deadline = time.monotonic() + timeout_s
     probe = _Probe(timing_tags)
     try:

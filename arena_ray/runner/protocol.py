@@ -126,3 +126,31 @@ class Runner(Protocol):
     def episodes(self, step: TrainingStep) -> EpisodeSummary | None:
         """Return the finished episode that *step* tells of, if it tells of one."""
         ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the environment is made in which the original scripts of a family run as they are."""
+
+    repository: str
+    """Where git can clone them from."""
+    scripts: str
+    """Directory in the repository that holds them; what they import besides lies in the repository itself."""
+    python: str
+    """Version of Python, such as 3.11."""
+    packages: tuple[tuple[str, ...], ...]
+    """What is installed, in so many steps, each by one call of pip."""
+    trial: tuple[str, ...]
+    """A script by name, and flags with which it ends within a second or so."""
+    trial_sign: str
+    """What it prints if all is well."""
+
+
+@runtime_checkable
+class Installable(Protocol):
+    """A runner whose family has original scripts that need an environment of their own."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How that environment is made."""
+        ...

@@ -21,6 +21,7 @@ from arena_ray.runner import preflight
 from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.environment import check_cuda
+from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.process import Starter, start_cold
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.runner.session import Session
@@ -156,7 +157,7 @@ class Supervision:
         workspace = Workspace(Path(assignment.home))
         files = workspace.run(run.name)
         path = assignment.bundle.materialise(workspace.bundles)
-        interpreter = str(runner.interpreter())
+        interpreter = str(interpreter_for(runner, run.script, workspace=workspace))
         report = runner.inspect(path.read_text(encoding="utf-8"), path=run.script)
         if report.requires_cuda:
             check_cuda(run.script, interpreter=interpreter)
@@ -170,7 +171,7 @@ class Supervision:
             run_id=run.run_id,
             attempt=self._attempt,
             command=command,
-            env=training_environment(assignment, self._environ),
+            env=assignment.bundle.add_modules(training_environment(assignment, self._environ), script=path),
             files=files,
             snapshot_every_s=revision.checkpoint.every_s,
             start_timeout_s=assignment.settings.start_timeout_s,

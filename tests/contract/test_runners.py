@@ -2,6 +2,7 @@
 
 import ast
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from arena_ray.model.events import TrainingStep
 from arena_ray.model.spec import ExperimentSpec
 from arena_ray.runner.discovery import load_runners
 from arena_ray.runner.preflight import prepare, training_command
-from arena_ray.runner.protocol import Runner
+from arena_ray.runner.protocol import Installable, Runner
 
 INSTALLED = load_runners()
 SCRIPTS = [
@@ -53,6 +54,16 @@ def test_it_answers_text_that_is_no_script_with_a_spec_error(runner: Runner) -> 
 @every_runner
 def test_a_step_without_an_episode_tells_of_none(runner: Runner) -> None:
     assert runner.episodes(TrainingStep(1, 10, {"losses/value_loss": 0.5}, 0.0)) is None
+
+
+@every_runner
+def test_a_recipe_pins_each_package_and_tries_a_script(runner: Runner) -> None:
+    if isinstance(runner, Installable):
+        packages = [package for step in runner.recipe.packages for package in step]
+        assert packages
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", package) for package in packages)
+        assert runner.recipe.trial
+        assert runner.recipe.trial_sign
 
 
 @every_script

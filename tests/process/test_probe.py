@@ -116,7 +116,7 @@ def probe(tmp_path):
     def make(source, **options):
         script = tmp_path / "script.py"
         script.write_text(textwrap.dedent(source))
-        keys = {"folder": tmp_path / "probe", "flags": {}} | options
+        keys = {"env": probes.probe_environment(os.environ), "folder": tmp_path / "probe", "flags": {}} | options
         return probes.run_probe([sys.executable, str(script)], SUBJECT, **keys)
 
     return make

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arena_ray.model.events import EpisodeSummary, TrainingStep
 from arena_ray.model.spec import FlagValue
-from arena_ray.runner import Capabilities, ScriptReport, build_flags, inspect_script
+from arena_ray.runner import Capabilities, Recipe, ScriptReport, build_flags, inspect_script
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -18,10 +18,19 @@ class CleanRLRunner:
     """Describes single-file scripts that take their flags by tyro and log to TensorBoard under CleanRL's tags."""
 
     name = "cleanrl"
-    description = "single-file scripts in CleanRL's form: PPO, DQN and your own"
+    description = "single-file scripts in CleanRL's form: PPO, DQN, C51, SAC, TD3 and your own"
     # "exact" is shown script by script; a user's own script need not be.
     capabilities = Capabilities(resume="warm", is_deterministic=True)
     timing_tags = frozenset({"charts/SPS"})
+    recipe = Recipe(
+        repository="https://github.com/vwxyzjn/cleanrl",
+        scripts="cleanrl",
+        python="3.11",
+        # torch alone and first: asked for by another package, pip would take a build with CUDA, several GB of it
+        packages=(("torch==2.13.0",), ("gymnasium==0.29.1", "tyro==1.0.17", "tensorboard==2.21.0")),
+        trial=("dqn", "--total-timesteps", "300", "--no-cuda"),
+        trial_sign="episodic_return=",
+    )
 
     def scripts(self) -> Mapping[str, Path]:
         """Return the scripts in ``scripts/`` by their file names without ``.py``."""

@@ -7,10 +7,11 @@ from arena_ray.runner.protocol import Runner
 from arena_runners.cleanrl import CleanRLRunner
 
 
-def test_it_is_a_runner_with_two_scripts() -> None:
+def test_it_is_a_runner_with_scripts() -> None:
     runner = CleanRLRunner()
     assert isinstance(runner, Runner)
-    assert list(runner.scripts()) == ["dqn", "ppo"]
+    continuous = ["ppo_continuous_action", "sac_continuous_action", "td3_continuous_action"]
+    assert sorted(runner.scripts()) == sorted(["c51", "dqn", "ppo", *continuous])
     assert runner.interpreter() == Path(sys.executable)
 
 
@@ -40,10 +41,9 @@ def test_the_main_loops_of_the_shipped_scripts_are_those_that_train() -> None:
         loop = runner.inspect(source, path=name).main_loop
         assert loop is not None
         heads[name] = source.splitlines()[loop.line - 1].strip()
-    assert heads == {
-        "ppo": "for iteration in range(1, args.num_iterations + 1):",
-        "dqn": "for global_step in range(0, args.total_timesteps, args.num_envs):",
-    }
+    iterations = "for iteration in range(1, args.num_iterations + 1):"
+    steps = "for global_step in range(0, args.total_timesteps, args.num_envs):"
+    assert heads == {name: iterations if name.startswith("ppo") else steps for name in runner.scripts()}
 
 
 def test_the_shipped_scripts_run_with_and_without_cuda() -> None:

@@ -54,6 +54,29 @@ def test_a_submodule_imported_by_name_is_taken_along(tmp_path: Path) -> None:
     assert sorted(read_bundle(script).files) == ["a.py", "pkg/other.py", "pkg/part.py"]
 
 
+def test_modules_of_a_root_above_the_script_are_taken_along_and_found_there(tmp_path: Path) -> None:
+    script = write(
+        tmp_path,
+        {
+            "scripts/a.py": "import beside, tools.buffers\n",
+            "scripts/beside.py": "",
+            "scripts/other.py": "",
+            "tools/__init__.py": "",
+            "tools/buffers.py": "import scripts.a\n",
+            "unused.py": "",
+        },
+    )
+    assert sorted(read_bundle(script).files) == ["a.py", "beside.py"]
+    bundle = read_bundle(script, root=tmp_path)
+    expected = ["scripts/a.py", "scripts/beside.py", "tools/__init__.py", "tools/buffers.py"]
+    assert (bundle.entry, sorted(bundle.files)) == ("scripts/a.py", expected)
+    written = bundle.materialise(tmp_path / "bundles")
+    root = str(tmp_path / "bundles" / bundle.digest())
+    assert bundle.add_modules({"A": "1"}, script=written) == {"A": "1", "PYTHONPATH": root}
+    assert bundle.add_modules({"PYTHONPATH": "/x"}, script=written) == {"PYTHONPATH": f"{root}:/x"}
+    assert read_bundle(script).add_modules({"A": "1"}, script=script) == {"A": "1"}
+
+
 def test_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"elsewhere/secret.py": "password = 1\n"})
     script = write(tmp_path, {"here/a.py": "import secret\n"})

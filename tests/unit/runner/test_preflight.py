@@ -124,7 +124,7 @@ def test_the_command_is_the_interpreter_the_script_and_its_flags(tmp_path: Path)
     submission = prepare(spec(seed=7, hyperparameters={"anneal_lr": False}), base=tmp_path, runners=RUNNERS)
     script = submission.bundle.materialise(tmp_path / "bundles")
     expected = [sys.executable, str(script), "--seed", "7", "--no-cuda", "--env-id", "CartPole-v1", "--no-anneal-lr"]
-    assert command(submission, runner=RUNNERS["cleanrl"], script=script) == expected
+    assert command(submission, runner=RUNNERS["cleanrl"], script=script, interpreter=Path(sys.executable)) == expected
     again = training_command(
         RUNNERS["cleanrl"], script=script, flags=submission.flags, env_id="CartPole-v1", seed=8, interpreter="/py"
     )
