@@ -12,7 +12,7 @@ DEMO := cluster/examples/pbt_cartpole.yaml
 PROOF := cluster/examples/ppo_cartpole.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo prove format lint type test test-unit test-full bench build check-wheel clean
+.PHONY: help setup demo prove format lint type test test-unit test-full gpu-check bench build check-wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ test-unit: $(READY) ## Run the tests that need no Ray
 test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix too
 	$(BIN)/pytest -n 2 $(WITHOUT_RAY)
 	$(BIN)/pytest $(WITH_RAY)
+
+gpu-check: $(READY) ## Check what only a GPU can show: resume on CUDA, a warm fork that uses it, runs that share one
+	$(BIN)/pytest -rs tests/gpu
 
 bench: $(READY) ## Measure against the bare script, Ray's own PBT and bare Ray Serve, side by side (ONLY=pbt: one topic)
 	$(BIN)/python tests/bench/run.py $(ONLY)

@@ -1,0 +1,3 @@
+from harness_kit import train
+
+__all__ = ["train"]
