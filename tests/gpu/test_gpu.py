@@ -1,4 +1,4 @@
-"""What only a GPU can show: resume on CUDA, a warm fork that uses it, and runs that share one. Run by ``make gpu-check``."""
+"""What only a GPU can show: resume on CUDA, a warm fork that uses it, runs that share one. See ``make gpu-check``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from cluster_kit import Arena, wait_until
-from harness_kit import HARNESS
+from harness_kit import HARNESS, Trainer
 from resume_state import differences
 
 from arena_ray.model.paths import Workspace
@@ -25,12 +25,12 @@ from arena_ray.runner.warm_pool import WarmPool
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="not run: torch finds no GPU on this machine")
 
 SCRIPT = """
-import os, random, sys
-import torch
+import os, random
+import numpy, torch
 
 os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 torch.use_deterministic_algorithms(True)
-torch.manual_seed(1)
+random.seed(1), numpy.random.seed(1), torch.manual_seed(1)
 device = torch.device("cuda")
 net = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1)).to(device)
 optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -44,17 +44,21 @@ print("final", sum(float(parameter.double().sum()) for parameter in net.paramete
 """
 
 
+def train_until(trainer: Trainer, step: int) -> None:
+    trainer.send("grant", until_step=step)
+    trainer.wait_for("boundary", held=True, step=step)
+
+
 def test_a_training_on_cuda_goes_on_bit_for_bit(train, tmp_path: Path) -> None:
-    undisturbed = train(SCRIPT)
-    undisturbed.hold_at(50)
-    undisturbed.snapshot(tmp_path / "expected")
-    killed = train(SCRIPT)
-    killed.hold_at(23)
-    killed.snapshot(tmp_path / "checkpoint")
+    undisturbed, killed = train(SCRIPT), train(SCRIPT)
+    for trainer, step, name in ((undisturbed, 50, "expected"), (killed, 23, "checkpoint")):
+        trainer.wait_for("boundary", held=True)
+        train_until(trainer, step)
+        trainer.snapshot(tmp_path / name)
     killed.kill()
     resumed = train(SCRIPT)
     assert resumed.restore(tmp_path / "checkpoint")["skipped"] == []
-    resumed.hold_at(50)
+    train_until(resumed, 50)
     resumed.snapshot(tmp_path / "resumed")
     assert differences(tmp_path / "resumed", tmp_path / "expected") == []
     assert resumed.finish() == undisturbed.finish()
