@@ -7,14 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
-from cluster_kit import Arena
+from cluster_kit import Arena, wait_until
+from hurry import Hurry
 from resume_state import differences
 
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome
 from arena_ray.telemetry.archive import read_metrics
 
-COUNTER = {"flags": {"total_timesteps": 600, "sleep_s": 0.01}, "checkpoint": {"every_s": 0.5}}
+OFTEN = {"every_s": 0.5}
 
 
 def rows(arena: Arena, run: Run) -> list[tuple[str, int, float]]:
@@ -29,12 +30,18 @@ def final_of(arena: Arena, run: Run):
 
 
 def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> None:
-    undisturbed = arena.start(**COUNTER)
-    disturbed = {victim: arena.start(**COUNTER) for victim in ("training", "guard", "actor")}
-    for kill in (1, 2):
+    hurry = Hurry(arena.workspace.home)
+    flags = hurry.flags(passes=600)
+    disturbed = {v: arena.start(flags=flags, checkpoint=OFTEN) for v in ("training", "guard", "actor")}
+    undisturbed = arena.start(flags=flags, checkpoint=OFTEN)
+    for attempt in (1, 2):
         for victim, run in disturbed.items():
-            arena.wait_for_step(run, 130 * kill)
+            arena.wait_for_step(run, 10 * attempt, attempt=attempt)
+            arena.wait_for_checkpoint(run)
             getattr(arena, f"{victim}_of")(run).send_signal(signal.SIGKILL)
+    for run in disturbed.values():
+        wait_until(lambda run=run: arena.run(run).attempt == 3, what=f"another attempt of {run.name}")
+    hurry.now()
     expected = arena.complete(undisturbed)
     assert len(rows(arena, expected)) == 660
     for run in disturbed.values():
@@ -58,9 +65,10 @@ def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena
     chance = random.Random(script)
     total = flags["total_timesteps"]
     for part, victim in enumerate(chance.sample(["training", "guard", "actor"], k=3), start=1):
-        arena.wait_for_step(disturbed, total * part // 5 + chance.randrange(total // 10))
+        arena.wait_for_step(disturbed, total * part // 6 + chance.randrange(total // 12), attempt=part)
+        arena.wait_for_checkpoint(disturbed)
         getattr(arena, f"{victim}_of")(disturbed).send_signal(signal.SIGKILL)
-    ended, expected = arena.complete(disturbed, timeout_s=180), arena.complete(undisturbed, timeout_s=180)
+    ended, expected = arena.complete(disturbed, timeout_s=400), arena.complete(undisturbed, timeout_s=400)
     assert ended.attempt == 4
     assert [a.resumed_from is not None for a in arena.client.attempts(ended.run_id)] == [False, True, True, True]
     assert rows(arena, ended) == rows(arena, expected)
