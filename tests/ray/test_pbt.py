@@ -18,6 +18,10 @@ def weights_of(arena: Arena, run_id: str) -> dict[int, float]:
     return {step: value for step, value, _ in arena.client.metrics(run_id, "losses/weight")[0].points}
 
 
+def judged(arena: Arena, experiment: str) -> set[str]:
+    return {one.run_id for one in arena.client.lineage(experiment).milestones}
+
+
 def check_all_completed(lineage: Lineage) -> None:
     assert {run.state for run in lineage.runs} == {RunState.COMPLETED}
     assert {one.outcome for one in lineage.exploits} <= {ExploitOutcome.APPLIED}
@@ -34,7 +38,11 @@ def check_that_clones_went_on_from_their_donors(arena: Arena, lineage: Lineage) 
 
 
 def test_the_worst_take_over_the_best_s_weights_in_place_and_go_on(arena: Arena) -> None:
-    lineage = ended(arena, start_population(arena, flags={"total_timesteps": 300}))
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_population(arena, perturbation_interval=20, flags=hurry.flags(passes=160))
+    wait_until(lambda: len(judged(arena, experiment)) == 4, what="a milestone of each")
+    hurry.now()
+    lineage = ended(arena, experiment)
     check_all_completed(lineage)
     assert lineage.exploits
     check_that_clones_went_on_from_their_donors(arena, lineage)

@@ -31,9 +31,9 @@ def final_of(arena: Arena, run: Run):
 
 def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> None:
     hurry = Hurry(arena.workspace.home)
-    flags = hurry.flags(passes=600)
-    disturbed = {v: arena.start(flags=flags, checkpoint=OFTEN) for v in ("training", "guard", "actor")}
-    undisturbed = arena.start(flags=flags, checkpoint=OFTEN)
+    keys = {"experiment": "survivors", "flags": hurry.flags(passes=600), "checkpoint": OFTEN}
+    disturbed = {victim: arena.start(force_new=True, **keys) for victim in ("training", "guard", "actor")}
+    undisturbed = arena.start(force_new=True, **keys)
     for attempt in (1, 2):
         for victim, run in disturbed.items():
             arena.wait_for_step(run, 10 * attempt, attempt=attempt)
@@ -60,8 +60,8 @@ def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> Non
     ],
 )
 def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena, script: str, flags: dict) -> None:
-    keys = {"script": script, "flags": flags, "checkpoint": {"every_s": 0.7}}
-    undisturbed, disturbed = arena.start(**keys), arena.start(**keys)
+    keys = {"experiment": f"{script}-twice", "script": script, "flags": flags, "checkpoint": {"every_s": 0.7}}
+    undisturbed, disturbed = (arena.start(force_new=True, **keys) for _ in range(2))
     chance = random.Random(script)
     total = flags["total_timesteps"]
     for part, victim in enumerate(chance.sample(["training", "guard", "actor"], k=3), start=1):

@@ -5,6 +5,7 @@ from cluster_kit import RAISED, Arena, wait_until
 from hurry import Hurry
 
 from arena_ray.model.errors import InfeasibleResources, NotFound, UnknownEnvironment
+from arena_ray.model.records import Run
 from arena_ray.model.states import Intent, RunState
 
 LONG = {"flags": {"total_timesteps": 100_000, "sleep_s": 0.005}, "checkpoint": {"every_s": 600}}
@@ -85,17 +86,25 @@ def test_an_unknown_environment_is_refused_before_anything_starts(arena: Arena) 
         arena.client.experiment("typo")
 
 
-def test_the_log_holds_what_the_script_printed(arena: Arena) -> None:
-    run = arena.start(flags={"total_timesteps": 30}, resources={"gpu": 2})
-    arena.complete(run)
-    lines = {(line["stream"], line["text"].split()[0]) for line in arena.client.stream_log(run.run_id, follow=False)}
+@pytest.fixture(scope="module")
+def by_gpu(arena: Arena) -> dict[float, Run]:
+    """Runs that have completed side by side, by how many GPUs each has reserved."""
+    keys = {"experiment": "by-gpu", "flags": {"total_timesteps": 10}, "force_new": True}
+    runs = {gpu: arena.start(resources={"cpu": 1, "gpu": gpu}, **keys) for gpu in (0, 0.5, 2)}
+    return {gpu: arena.complete(run) for gpu, run in runs.items()}
+
+
+def test_the_log_holds_what_the_script_printed(arena: Arena, by_gpu: dict[float, Run]) -> None:
+    log = arena.client.stream_log(by_gpu[2].run_id, follow=False)
+    lines = {(line["stream"], line["text"].split()[0]) for line in log}
     assert {("stdout", "devices"), ("stderr", "done")} <= lines
 
 
 @pytest.mark.parametrize(("gpu", "devices"), [(0, 0), (0.5, 1), (2, 2)])
-def test_the_training_sees_the_gpus_it_reserved_and_no_other(arena: Arena, gpu: float, devices: int) -> None:
-    run = arena.start(flags={"total_timesteps": 10}, resources={"cpu": 1, "gpu": gpu})
-    arena.complete(run)
-    [told] = [line["text"] for line in arena.client.stream_log(run.run_id, follow=False) if "devices" in line["text"]]
+def test_the_training_sees_the_gpus_it_reserved_and_no_other(
+    arena: Arena, by_gpu: dict[float, Run], gpu: float, devices: int
+) -> None:
+    log = arena.client.stream_log(by_gpu[gpu].run_id, follow=False)
+    [told] = [line["text"] for line in log if "devices" in line["text"]]
     visible = told.split()[1].strip("'")
     assert len([device for device in visible.split(",") if device]) == devices
