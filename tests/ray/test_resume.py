@@ -55,8 +55,8 @@ def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> Non
 @pytest.mark.parametrize(
     ("script", "flags"),
     [
-        ("ppo", {"total_timesteps": 60_000}),
-        ("dqn", {"total_timesteps": 30_000, "learning_starts": 1_000}),
+        ("ppo", {"total_timesteps": 45_000}),
+        ("dqn", {"total_timesteps": 24_000, "learning_starts": 1_000}),
     ],
 )
 def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena, script: str, flags: dict) -> None:
