@@ -23,9 +23,16 @@ from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
 
 SCRIPTS = Path(__file__).parent / "scripts"
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
+"""How long a slow machine may take for what takes a fast one a few seconds."""
 SPACE = {"learning_rate": {"loguniform": [1e-4, 0.2]}}
 _numbers = itertools.count(1)
+RAISED = next(
+    f"ValueError: this pass was to raise (line {number})"
+    for number, line in enumerate((SCRIPTS / "counter.py").read_text().splitlines(), start=1)
+    if "this pass was to raise" in line
+)
+"""How a run of counter.py that was told to raise says why it failed."""
 
 
 def wait_until(condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S, what: str = "it") -> Any:
@@ -77,8 +84,17 @@ class Arena:
 
         return wait_until(arrived, timeout_s=timeout_s, what=f"{run.name} {states}")
 
-    def wait_for_step(self, run: Run, step: int) -> Run:
-        return wait_until(lambda: (now := self.run(run)).global_step >= step and now, what=f"step {step}")
+    def wait_for_step(self, run: Run, step: int, *, attempt: int = 1) -> Run:
+        """Wait until the run is at this step, in this attempt or a later one."""
+
+        def is_there() -> Run | None:
+            now = self.run(run)
+            return now if now.global_step >= step and now.attempt >= attempt else None
+
+        return wait_until(is_there, what=f"step {step} of {run.name}")
+
+    def wait_for_checkpoint(self, run: Run) -> None:
+        wait_until(lambda: self.client.checkpoints(run.run_id), what=f"a checkpoint of {run.name}")
 
     def complete(self, run: Run, *, timeout_s: float = PATIENCE_S) -> Run:
         return self.wait_for(run, RunState.COMPLETED, timeout_s=timeout_s)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import psutil
 import yaml
-from cluster_kit import SCRIPTS, Arena, wait_until
+from cluster_kit import PATIENCE_S, SCRIPTS, Arena, wait_until
 
 from arena_ray.model.errors import RegistryError
 from arena_ray.model.paths import Workspace
@@ -79,7 +78,7 @@ class Terminal:
             process_group=0,
         )
 
-    def arena(self, *words: str, timeout_s: float = 90.0) -> Finished:
+    def arena(self, *words: str, timeout_s: float = PATIENCE_S) -> Finished:
         """Run ``arena`` with *words* to its end."""
         return end(self.begin(*words), timeout_s=timeout_s)
 
@@ -107,7 +106,7 @@ class Terminal:
         """Return the command lines of all that was started from here and still lives."""
         return Arena.processes_naming(str(self.directory))
 
-    def wait_until_quiet(self, *, timeout_s: float = 15.0) -> None:
+    def wait_until_quiet(self, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until nothing that was started from here is left."""
         wait_until(lambda: not self.processes(), timeout_s=timeout_s, what="a quiet machine")
 
@@ -123,13 +122,19 @@ class Terminal:
                     process.kill()
 
 
+def wait_until_it_watches(process: subprocess.Popen[str]) -> None:
+    """Read what the command says until it tells where its run stands."""
+    assert process.stderr is not None
+    assert any(", step " in line for line in process.stderr), "it has ended"
+
+
 def interrupt(process: subprocess.Popen[str]) -> Finished:
     """Press Ctrl-C, which a terminal sends to the whole process group, and wait for the end."""
     os.killpg(process.pid, signal.SIGINT)
     return end(process)
 
 
-def end(process: subprocess.Popen[str], *, timeout_s: float = 90.0) -> Finished:
+def end(process: subprocess.Popen[str], *, timeout_s: float = PATIENCE_S) -> Finished:
     """Wait for the end of *process*; one that takes too long is ended and fails the test."""
     try:
         out, err = process.communicate(timeout=timeout_s)
@@ -138,10 +143,3 @@ def end(process: subprocess.Popen[str], *, timeout_s: float = 90.0) -> Finished:
         out, err = process.communicate()
         raise AssertionError(f"not at its end within {timeout_s:g} s: {out}{err}") from None
     return Finished(process.returncode, out, err)
-
-
-def seconds_of(action: Callable[[], Any]) -> float:
-    """Return how long *action* took."""
-    begun = time.monotonic()
-    action()
-    return time.monotonic() - begun

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from e2e.terminal import Terminal, seconds_of
-
-NO_CLUSTER_S = 4.0
-"""Far less than a cluster takes to start."""
+from e2e.terminal import Terminal
 
 TYPO = "seeed"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -37,13 +34,11 @@ SCRIPTS = {
 
 def refuse(terminal: Terminal, *words: str) -> str:
     """Return the one line with which ``arena run`` refuses; it has started and recorded nothing."""
-    refused: list[Any] = []
-    assert seconds_of(lambda: refused.append(terminal.arena("run", *words))) < NO_CLUSTER_S
-    [finished] = refused
+    finished = terminal.arena("run", *words)
     assert (finished.code, finished.out) == (1, "")
     [line] = finished.err.splitlines()
     assert line.startswith("error: ")
-    assert not terminal.workspace.home.exists()
+    assert not terminal.workspace.home.exists(), "where a cluster would be written down before it starts"
     return line
 
 

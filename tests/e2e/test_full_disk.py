@@ -8,11 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cluster_kit import wait_until
 from e2e.terminal import Terminal, end
 
 GROWING = """
 import os
 import time
+from pathlib import Path
 
 
 class Learner:
@@ -20,13 +22,14 @@ class Learner:
         self.seen = []
 
     def update(self):
-        self.seen.append(os.urandom(200_000))
+        self.seen.append(os.urandom(20_000))
 
 
 learner = Learner()
-for global_step in range(60):
+for global_step in range(600):
     learner.update()
-    time.sleep(0.02)
+    if not Path("HURRY").exists():
+        time.sleep(0.1)
 """
 
 
@@ -71,9 +74,13 @@ def test_a_run_whose_disk_is_full_fails_and_says_so(terminal: Terminal, small_di
 
 
 def test_a_run_that_outgrows_its_disk_fails_and_keeps_what_it_had(terminal: Terminal, small_disk: Path) -> None:
-    (terminal.directory / "growing.py").write_text(GROWING)
-    file = terminal.write("growing.yaml", experiment="growing", script="growing.py", flags=None)
-    finished = terminal.arena("run", file)
+    hurry = terminal.directory / "hurry"
+    (terminal.directory / "growing.py").write_text(GROWING.replace("HURRY", str(hurry)))
+    process = terminal.begin("run", terminal.write("g.yaml", experiment="growing", script="growing.py", flags=None))
+    run = terminal.wait_for_run("growing", lambda run: run.global_step > 0, "a run at work")
+    wait_until(lambda: terminal.ask("checkpoints", run.name), what="a checkpoint")
+    hurry.touch()
+    finished = end(process)
     assert finished.code == 1
     run = terminal.run_of("growing")
     assert (run.state, run.attempt) == ("failed", 1)

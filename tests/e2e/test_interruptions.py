@@ -13,18 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from e2e.terminal import Terminal, end, interrupt
+from e2e.terminal import Terminal, end, interrupt, wait_until_it_watches
+from hurry import Hurry
 
 from arena_ray.model.records import Run
 
-STEPS = 1_000
-MORE_STEPS = 100
+PASSES = 1_200
+MORE_STEPS = 10
 RAY = "ray::"
 
 
 @pytest.fixture(scope="module")
-def words(terminal: Terminal) -> tuple[str, ...]:
-    return ("run", terminal.write("count.yaml", flags={"total_timesteps": STEPS}))
+def hurry(terminal: Terminal) -> Hurry:
+    return Hurry(terminal.directory)
+
+
+@pytest.fixture(scope="module")
+def words(terminal: Terminal, hurry: Hurry) -> tuple[str, ...]:
+    return ("run", terminal.write("count.yaml", flags=hurry.flags(passes=PASSES)))
 
 
 @contextmanager
@@ -44,6 +50,7 @@ def at_work(terminal: Terminal, *words: str) -> Iterator[tuple[subprocess.Popen[
         except AssertionError as exc:
             process.kill()
             raise AssertionError(f"{exc}: {process.communicate()}") from exc
+        wait_until_it_watches(process)
         assert any(RAY in line for line in terminal.processes()), "Ray's processes would not be found"
         yield process, run
     finally:
@@ -83,7 +90,8 @@ def test_everything_ends_with_the_keeper_of_the_cluster(terminal: Terminal, word
     assert terminal.run_of("count").attempt == run.attempt
 
 
-def test_the_same_command_completes_it(terminal: Terminal, words: tuple[str, ...]) -> None:
+def test_the_same_command_completes_it(terminal: Terminal, words: tuple[str, ...], hurry: Hurry) -> None:
+    hurry.now()
     before = terminal.run_of("count")
     finished = terminal.arena(*words)
     assert finished.code == 0, finished.err
@@ -94,5 +102,5 @@ def test_the_same_command_completes_it(terminal: Terminal, words: tuple[str, ...
     assert [bool(attempt["resumed_from"]) for attempt in attempts] == [False, True, True, True]
     assert [attempt["outcome"] for attempt in attempts] == ["paused", "lost", "lost", "completed"]
     [series] = terminal.ask("metrics", run.name, "--tag", "losses/weight")
-    assert [step for step, _, _ in series["points"]] == list(range(STEPS))
+    assert [step for step, _, _ in series["points"]] == list(range(PASSES))
     assert terminal.scratch() == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from e2e.terminal import Terminal, interrupt
+from cluster_kit import RAISED
+from e2e.terminal import Terminal, interrupt, wait_until_it_watches
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def test_a_detached_run_goes_on_whoever_watches_until_it_is_stopped(
     assert detached.code == 0
     assert "follow it with 'arena logs" in detached.out
     watching = terminal.begin("run", file)
+    wait_until_it_watches(watching)
     terminal.wait_for_run("long", lambda run: run.global_step > 50, "a run at work")
     left = interrupt(watching)
     assert left.code == 130
@@ -66,7 +68,7 @@ def test_a_script_that_raises_fails_with_its_last_words(terminal: Terminal, gate
     run = terminal.run_of("raises")
     assert (run.state, run.attempt) == ("failed", 1)
     first, *rest = run.reason.splitlines()
-    assert first == "ValueError: this pass was to raise (line 54)"
+    assert first == RAISED
     assert rest[0].startswith("Traceback")
     assert rest[-1] == "ValueError: this pass was to raise"
     assert run.name in finished.out

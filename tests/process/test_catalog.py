@@ -74,7 +74,7 @@ def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 
 def test_the_process_of_a_function_loads_no_file_but_its_own(tmp_path: Path) -> None:
-    (tmp_path / "hangs_plugin.py").write_text("while True: pass\n")
+    (tmp_path / "leaves_plugin.py").write_text("import os; os._exit(4)\n")
     (tmp_path / "c_plugin.py").write_text(CHECKED)
     settings = {"space": {"learning_rate": {"uniform": [0.0, 1.0]}}}
     begin = {"context": {"plugin_name": "checked"}, "directories": [str(tmp_path)], "settings": settings}

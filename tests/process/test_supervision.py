@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from holding import RUNNERS, SCRIPTS, until
+from hurry import Hurry
 
 from arena_ray.model.errors import NoMainLoop
 from arena_ray.model.paths import Workspace
@@ -21,14 +22,12 @@ from arena_ray.runner import preflight
 from arena_ray.scheduling.supervision import Supervision, training_environment
 from arena_ray.telemetry.archive import read_log, read_metrics
 
-LONG = {"total_timesteps": 1_200, "sleep_s": 0.1}
-"""Two minutes, however fast the machine is, unless it is told to hurry."""
+PASSES = 1_200
 
 
 @pytest.fixture
-def hurry(tmp_path: Path) -> Path:
-    """The file that makes each pass take no time once it is there."""
-    return tmp_path / "hurry"
+def hurry(tmp_path: Path) -> Hurry:
+    return Hurry(tmp_path)
 
 
 @pytest.fixture
@@ -80,40 +79,40 @@ def test_a_script_that_enters_its_main_loop_twice_completes_with_a_note(start, o
 
 
 def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, core, workspace, hurry) -> None:
-    run = start(**LONG, hurry=str(hurry))
+    run = start(**hurry.flags(passes=PASSES))
     supervision = open_supervision(run)
     until(supervision, lambda progress: progress.global_step > 3 and core.assignment(run.run_id).checkpoints)
     os.kill(supervision.training_pid, signal.SIGKILL)
-    hurry.touch()
+    hurry.now()
     progress = until(supervision, has_ended)
     assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 2)
-    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
+    assert steps_of(workspace, run) == list(range(PASSES))
 
 
 def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervision, workspace, hurry) -> None:
-    run = start(**LONG, hurry=str(hurry))
+    run = start(**hurry.flags(passes=PASSES))
     old = open_supervision(run)
     until(old, lambda progress: progress.global_step > 3)
     new = open_supervision(run)
-    hurry.touch()
+    hurry.now()
     assert until(old, has_ended).outcome is RunState.QUEUED
     assert until(new, has_ended).outcome is RunState.COMPLETED
-    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
+    assert steps_of(workspace, run) == list(range(PASSES))
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_noted(start, open_supervision, core, workspace, hurry) -> None:
-    run = start(**LONG, hurry=str(hurry))
+    run = start(**hurry.flags(passes=PASSES))
     first = open_supervision(run)
     until(first, lambda _: len(core.assignment(run.run_id).checkpoints) >= 2)
     first.close()
-    hurry.touch()
+    hurry.now()
     newest = core.assignment(run.run_id).checkpoints[0]
     state = Path(newest.uri) / "resume" / "state.pkl"
     state.write_bytes(state.read_bytes()[:-1])
     assert until(open_supervision(run), has_ended).outcome is RunState.COMPLETED
     notes = [line["text"] for line in read_log(workspace.run(run.name).log).lines if line["stream"] == "arena"]
     assert any(newest.uri in note and "the one before it is used" in note for note in notes)
-    assert steps_of(workspace, run) == list(range(LONG["total_timesteps"]))
+    assert steps_of(workspace, run) == list(range(PASSES))
 
 
 LOOPLESS = """

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from cluster_kit import Arena
+from hurry import Hurry
 
 from arena_ray.model.states import RunState
 
 SERVICES = ["GatewayActor", "OrchestratorActor", "DriverActor"]
-STEPS = 700
+PASSES = 1_200
 
 
 def test_a_run_goes_on_whichever_service_is_killed(arena: Arena) -> None:
-    run = arena.start(flags={"total_timesteps": STEPS, "sleep_s": 0.02}, checkpoint={"every_s": 0.5})
-    for step, service in enumerate(SERVICES, start=1):
-        arena.wait_for_step(run, 100 * step)
+    hurry = Hurry(arena.workspace.home)
+    run = arena.start(flags=hurry.flags(passes=PASSES), checkpoint={"every_s": 0.5})
+    for service in SERVICES:
+        arena.wait_for_step(run, arena.run(run).global_step + 5)
         arena.kill_services(service)
+    arena.wait_for_step(run, 1, attempt=2)
+    hurry.now()
     ended = arena.complete(run)
     # Only the driver's death takes the run's actor along.
     assert len(arena.client.attempts(run.run_id)) == ended.attempt == 2
     steps = arena.client.metrics(run.run_id, "losses/weight")[0].points
-    assert [step for step, _, _ in steps] == list(range(STEPS))
+    assert [step for step, _, _ in steps] == list(range(PASSES))
 
 
 def test_two_experiments_do_not_disturb_each_other(arena: Arena) -> None:
-    runs = [arena.start(seed=seed, flags={"total_timesteps": 300}) for seed in (1, 2)]
-    arena.wait_for_step(runs[0], 10)
+    hurry = Hurry(arena.workspace.home)
+    runs = [arena.start(seed=seed, flags=hurry.flags(passes=300)) for seed in (1, 2)]
+    arena.wait_for_step(runs[0], 5)
     arena.client.stop_run(runs[0].run_id)
     arena.wait_for(runs[0], RunState.STOPPED)
+    hurry.now()
     arena.complete(runs[1])
     assert len(arena.client.metrics(runs[1].run_id, "losses/weight")[0].points) == 300
 

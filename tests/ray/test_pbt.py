@@ -6,6 +6,7 @@ import math
 
 import pytest
 from cluster_kit import Arena, ended, start_population, wait_until
+from hurry import Hurry
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import AttemptOutcome, ExploitCause, ExploitOutcome, RunState
@@ -15,6 +16,10 @@ pytestmark = pytest.mark.ray
 
 def weights_of(arena: Arena, run_id: str) -> dict[int, float]:
     return {step: value for step, value, _ in arena.client.metrics(run_id, "losses/weight")[0].points}
+
+
+def judged(arena: Arena, experiment: str) -> set[str]:
+    return {one.run_id for one in arena.client.lineage(experiment).milestones}
 
 
 def check_all_completed(lineage: Lineage) -> None:
@@ -33,7 +38,11 @@ def check_that_clones_went_on_from_their_donors(arena: Arena, lineage: Lineage) 
 
 
 def test_the_worst_take_over_the_best_s_weights_in_place_and_go_on(arena: Arena) -> None:
-    lineage = ended(arena, start_population(arena, flags={"total_timesteps": 300}))
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_population(arena, perturbation_interval=20, flags=hurry.flags(passes=160))
+    wait_until(lambda: len(judged(arena, experiment)) == 4, what="a milestone of each")
+    hurry.now()
+    lineage = ended(arena, experiment)
     check_all_completed(lineage)
     assert lineage.exploits
     check_that_clones_went_on_from_their_donors(arena, lineage)
@@ -66,12 +75,15 @@ def test_a_population_of_eight_shares_four_slots_for_longer_without_thrash(arena
 
 
 def test_kills_around_an_exploit_change_no_truth(arena: Arena) -> None:
-    flags = {"sleep_s": 0.01, "total_timesteps": 300}
-    experiment = start_population(arena, population=3, flags=flags)
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_population(
+        arena, population=3, perturbation_interval=50, flags=hurry.flags(passes=500, sleep_s=0.08)
+    )
     lineage = wait_until(lambda: (known := arena.client.lineage(experiment)).exploits and known, what="an exploit")
     for run_id in (lineage.exploits[0].run_id, lineage.exploits[0].donor_run_id):
         arena.training_of(arena.client.run(run_id)).kill()
     arena.kill_services("DriverActor")
+    hurry.now()
     lineage = ended(arena, experiment)
     check_all_completed(lineage)
     check_that_clones_went_on_from_their_donors(arena, lineage)

@@ -29,6 +29,9 @@ from arena_ray.scheduling.pbt import PopulationBasedTraining
 # Ray's sockets, and the file that a driver's output goes to, are closed by the garbage collector.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning")]
 RATE = {"rate": tune.uniform(0.0, 1.0)}
+MANY_STEPS = 20
+GATED = 3
+"""Trials that wait for each other at a gate."""
 STOCK = {"hyperparam_mutations": RATE, "log_config": False}
 
 
@@ -49,7 +52,10 @@ def own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Climber(tune.Trainable):
-    """Its weight, which is its score, grows by its rate at each step; ``ticks`` grow by ten."""
+    """Its weight, which is its score, grows by its rate at each step; ``ticks`` grow by ten.
+
+    Where it is given a *gate*, a directory, it takes its first step when all of a population have come there.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
@@ -57,9 +63,14 @@ class Climber(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.weight = 0.0
         self.rate, self.fails = new_config["rate"], new_config["rate"] == new_config.get("fails")
+        self.gate = new_config.get("gate")
         return True
 
     def step(self) -> dict[str, Any]:
+        if self.gate is not None:
+            Path(self.gate, self.trial_id).touch()
+            while len(list(Path(self.gate).iterdir())) < GATED:
+                time.sleep(0.05)
         time.sleep(0.05)
         if self.fails:
             raise RuntimeError("on purpose")
@@ -80,6 +91,7 @@ class Watch(tune.Callback):
         self.verdict, self.interrupted = directory / "hung", directory / "interrupted"
         self.interrupt_after = interrupt_after
         self.paused_since: float | None = None
+        self.paused_steps = 0
         self.results = 0
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
@@ -92,10 +104,11 @@ class Watch(tune.Callback):
             self.interrupted.touch()
             raise InterruptedError
         if not unfinished or any(trial.status != Trial.PAUSED for trial in unfinished):
-            self.paused_since = None
-        elif self.paused_since is None:
-            self.paused_since = time.monotonic()
-        elif time.monotonic() - self.paused_since > 1.0:
+            self.paused_since, self.paused_steps = None, 0
+            return
+        self.paused_since = self.paused_since or time.monotonic()
+        self.paused_steps += 1  # on a slow machine a step may take long, but it does not take many of them
+        if self.paused_steps > MANY_STEPS and time.monotonic() - self.paused_since > 1.0:
             self.verdict.write_text("all are paused")
 
 
@@ -185,7 +198,9 @@ class TestAnAsynchronousPopulation:
         monkeypatch.setenv("TUNE_RESULT_BUFFER_MIN_TIME_S", "5")
         pbt = ours(perturbation_interval=1)
         checkpoints = tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False)
-        more = {"search_alg": Listed(rates=[1.0, math.nan, 0.1]), "num_samples": 3, "checkpoints": checkpoints}
+        (tmp_path / "gate").mkdir()
+        trials = Listed([1.0, math.nan, 0.1], gate=str(tmp_path / "gate"))
+        more = {"search_alg": trials, "num_samples": GATED, "checkpoints": checkpoints}
         results = tuner(tmp_path, pbt, [], **more).fit()
         assert not results.errors
         assert [math.isfinite(result.metrics["score"]) for result in results] == [True] * 3
@@ -213,12 +228,12 @@ class TestAnAsynchronousPopulation:
 class Listed(Searcher):
     """Suggests one rate after the other."""
 
-    def __init__(self, rates: list[float]) -> None:
+    def __init__(self, rates: list[float], *, gate: str | None = None) -> None:
         super().__init__(metric="score", mode="max")
-        self.rates = list(rates)
+        self.rates, self.gate = list(rates), gate
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        return {"rate": self.rates.pop(0)}
+        return {"rate": self.rates.pop(0), "gate": self.gate}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         pass

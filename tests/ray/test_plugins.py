@@ -8,8 +8,9 @@ from textwrap import dedent
 
 import psutil
 import pytest
-from cluster_kit import Arena, wait_until
+from cluster_kit import PATIENCE_S, Arena, wait_until
 from docs.pages import page
+from hurry import Hurry
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution, Revision, Run
@@ -51,7 +52,7 @@ def start(arena: Arena, plugin: str, script: str = "counter.py", **keys: object)
     return arena.start_plugin(script, plugin={"name": plugin, "settings": settings}, flags=flags, **keys)
 
 
-def end_of(arena: Arena, experiment: str, *, timeout_s: float = 120.0) -> Execution:
+def end_of(arena: Arena, experiment: str, *, timeout_s: float = PATIENCE_S) -> Execution:
     def find() -> Execution | None:
         [execution] = arena.client.executions(experiment)
         return execution if execution.state.is_final else None
@@ -215,7 +216,7 @@ def test_a_plugin_stopped_in_its_loop_is_stopped_whatever_it_posts(arena: Arena)
     api.add_note("✅ Best: None")
     """
     drop(arena, "stubborn", body)
-    experiment = start(arena, "stubborn", flags={"total_timesteps": 10_000, "sleep_s": 0.01})
+    experiment = start(arena, "stubborn", flags={"total_timesteps": 100_000, "sleep_s": 0.01})
     run = wait_until(lambda: arena.client.runs(experiment), what="a run")[0]
     arena.wait_for_step(run, 20)
     arena.client.stop_experiment(experiment)
@@ -237,11 +238,13 @@ def test_a_plugin_whose_driver_is_killed_goes_on_and_repeats_nothing(arena: Aren
         api.add_note(f"ended {number}")
     """
     drop(arena, "steady", body)
-    experiment = start(arena, "steady", flags={"total_timesteps": 60, "sleep_s": 0.02})
+    hurry = Hurry(arena.workspace.home)
+    experiment = start(arena, "steady", flags=hurry.flags())
     first = wait_until(lambda: arena.client.runs(experiment), what="a run")[0]
-    arena.wait_for_step(first, 10)
+    arena.wait_for_step(first, 5)
     host = host_of(arena, experiment)
     arena.kill_services("DriverActor")
+    hurry.now()
     wait_until(lambda: not host.is_running(), what="the end of the plugin's process")
     assert end_of(arena, experiment).state is ExecutionState.COMPLETED
     assert texts(arena, experiment) == ["began 0", "ended 0", "began 1", "ended 1"]
@@ -251,7 +254,7 @@ def test_a_plugin_whose_driver_is_killed_goes_on_and_repeats_nothing(arena: Aren
 
 def test_a_plugin_s_process_that_is_killed_fails_the_execution_and_stops_its_runs(arena: Arena) -> None:
     drop(arena, "victim", "api.wait_for_completion(api.create_run())")
-    experiment = start(arena, "victim", flags={"total_timesteps": 10_000, "sleep_s": 0.01})
+    experiment = start(arena, "victim", flags={"total_timesteps": 100_000, "sleep_s": 0.01})
     run = wait_until(lambda: arena.client.runs(experiment), what="a run")[0]
     arena.wait_for_step(run, 10)
     host_of(arena, experiment).kill()

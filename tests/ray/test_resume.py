@@ -7,14 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
-from cluster_kit import Arena
+from cluster_kit import Arena, wait_until
+from hurry import Hurry
 from resume_state import differences
 
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome
 from arena_ray.telemetry.archive import read_metrics
 
-COUNTER = {"flags": {"total_timesteps": 600, "sleep_s": 0.01}, "checkpoint": {"every_s": 0.5}}
+OFTEN = {"every_s": 0.5}
 
 
 def rows(arena: Arena, run: Run) -> list[tuple[str, int, float]]:
@@ -29,12 +30,18 @@ def final_of(arena: Arena, run: Run):
 
 
 def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> None:
-    undisturbed = arena.start(**COUNTER)
-    disturbed = {victim: arena.start(**COUNTER) for victim in ("training", "guard", "actor")}
-    for kill in (1, 2):
+    hurry = Hurry(arena.workspace.home)
+    keys = {"experiment": "survivors", "flags": hurry.flags(passes=600), "checkpoint": OFTEN}
+    disturbed = {victim: arena.start(force_new=True, **keys) for victim in ("training", "guard", "actor")}
+    undisturbed = arena.start(force_new=True, **keys)
+    for attempt in (1, 2):
         for victim, run in disturbed.items():
-            arena.wait_for_step(run, 130 * kill)
+            arena.wait_for_step(run, 10 * attempt, attempt=attempt)
+            arena.wait_for_checkpoint(run)
             getattr(arena, f"{victim}_of")(run).send_signal(signal.SIGKILL)
+    for run in disturbed.values():
+        wait_until(lambda run=run: arena.run(run).attempt == 3, what=f"another attempt of {run.name}")
+    hurry.now()
     expected = arena.complete(undisturbed)
     assert len(rows(arena, expected)) == 660
     for run in disturbed.values():
@@ -48,19 +55,20 @@ def test_runs_survive_the_death_of_training_guard_and_actor(arena: Arena) -> Non
 @pytest.mark.parametrize(
     ("script", "flags"),
     [
-        ("ppo", {"total_timesteps": 60_000}),
-        ("dqn", {"total_timesteps": 30_000, "learning_starts": 1_000}),
+        ("ppo", {"total_timesteps": 45_000}),
+        ("dqn", {"total_timesteps": 24_000, "learning_starts": 1_000}),
     ],
 )
 def test_weights_and_every_metric_row_equal_the_uninterrupted_run_s(arena: Arena, script: str, flags: dict) -> None:
-    keys = {"script": script, "flags": flags, "checkpoint": {"every_s": 0.7}}
-    undisturbed, disturbed = arena.start(**keys), arena.start(**keys)
+    keys = {"experiment": f"{script}-twice", "script": script, "flags": flags, "checkpoint": {"every_s": 0.7}}
+    undisturbed, disturbed = (arena.start(force_new=True, **keys) for _ in range(2))
     chance = random.Random(script)
     total = flags["total_timesteps"]
     for part, victim in enumerate(chance.sample(["training", "guard", "actor"], k=3), start=1):
-        arena.wait_for_step(disturbed, total * part // 5 + chance.randrange(total // 10))
+        arena.wait_for_step(disturbed, total * part // 6 + chance.randrange(total // 12), attempt=part)
+        arena.wait_for_checkpoint(disturbed)
         getattr(arena, f"{victim}_of")(disturbed).send_signal(signal.SIGKILL)
-    ended, expected = arena.complete(disturbed, timeout_s=180), arena.complete(undisturbed, timeout_s=180)
+    ended, expected = arena.complete(disturbed, timeout_s=400), arena.complete(undisturbed, timeout_s=400)
     assert ended.attempt == 4
     assert [a.resumed_from is not None for a in arena.client.attempts(ended.run_id)] == [False, True, True, True]
     assert rows(arena, ended) == rows(arena, expected)

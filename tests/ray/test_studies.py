@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from cluster_kit import Arena, ended, start_population, wait_until
+from hurry import Hurry
 
 from arena_ray.model.records import Lineage, Milestone, Run
 from arena_ray.model.states import ExecutionState, RunState
@@ -37,6 +38,10 @@ def most_at_once(runs: list[Run]) -> int:
     return most
 
 
+def at_work(arena: Arena, experiment: str) -> int:
+    return sum(run.state is RunState.RUNNING for run in arena.client.runs(experiment=experiment))
+
+
 def reached(arena: Arena, experiment: str, run: Run) -> list[Milestone]:
     return [one for one in arena.client.lineage(experiment).milestones if one.run_id == run.run_id]
 
@@ -44,7 +49,11 @@ def reached(arena: Arena, experiment: str, run: Run) -> list[Milestone]:
 def test_a_grid_under_asha_stops_the_worse_and_completes(arena: Arena) -> None:
     settings = {"scheduler": "asha", "grace_period": 20, "reduction_factor": 2, "max_concurrent": 2}
     space = {"x": {"choice": [3.0, 4.0, 6.0, 7.0]}}
-    lineage = ended(arena, start_sweep(arena, search="grid", param_space=space, **settings))
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_sweep(arena, search="grid", param_space=space, flags=hurry.flags(passes=100), **settings)
+    wait_until(lambda: at_work(arena, experiment) == 2, what="two runs at once")
+    hurry.now()
+    lineage = ended(arena, experiment)
     runs = by_x(lineage)
     assert list(runs) == [3.0, 4.0, 6.0, 7.0]
     assert runs[3.0].state is RunState.COMPLETED
@@ -69,7 +78,7 @@ def test_a_sweep_whose_every_run_fails_has_failed_with_the_first_reason(arena: A
 
 
 def test_a_stopped_experiment_begins_nothing_more(arena: Arena) -> None:
-    flags = {"total_timesteps": 10_000}
+    flags = {"total_timesteps": 100_000}
     experiment = start_sweep(arena, flags=flags, num_samples=9, max_concurrent=2, param_space=UNIFORM)
     [first, second] = wait_until(
         lambda: len(runs := arena.client.runs(experiment=experiment)) == 2 and runs, what="two runs"
@@ -85,11 +94,17 @@ def test_a_stopped_experiment_begins_nothing_more(arena: Arena) -> None:
 
 def test_a_synchronous_population_lives_through_all_that_is_done_to_it(arena: Arena) -> None:
     """One member is paused and resumed, then all of them, and then the orchestrator is killed."""
-    flags = {"sleep_s": 0.01, "total_timesteps": 800}
-    experiment = start_population(arena, population=3, synchronous=True, flags=flags)
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_population(
+        arena,
+        population=3,
+        synchronous=True,
+        perturbation_interval=20,
+        flags=hurry.flags(passes=160, sleep_s=0.06),
+    )
     runs = wait_until(lambda: len(known := arena.client.runs(experiment=experiment)) == 3 and known, what="three runs")
     patient, *others = runs
-    arena.wait_for_step(patient, 10)
+    arena.wait_for_step(patient, 1)
     arena.client.pause_run(patient.run_id)
     arena.wait_for(patient, RunState.PAUSED)
     for run in others:
@@ -106,11 +121,12 @@ def test_a_synchronous_population_lives_through_all_that_is_done_to_it(arena: Ar
     assert reply.execution.state is ExecutionState.RUNNING
 
     arena.kill_services("OrchestratorActor")
+    hurry.now()
     lineage = ended(arena, experiment)
     assert [run.state for run in lineage.runs] == [RunState.COMPLETED] * 3
     for run in lineage.runs:
         steps = [step for step, _, _ in arena.client.metrics(run.run_id, "losses/weight")[0].points]
-        assert steps == list(range(800)), "no step is missing, none was taken twice"
+        assert steps == list(range(160)), "no step is missing, none was taken twice"
         numbers = [one.number for one in lineage.milestones if one.run_id == run.run_id]
         assert numbers == list(range(1, 8))
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 from tensorboardX import SummaryWriter
@@ -21,6 +22,8 @@ class Args:
     """from where on it raises"""
     sleep_s: float = 0.005
     """seconds that each pass takes"""
+    hurry: str = ""
+    """file that, once it is there, makes each pass take no time"""
 
 
 class Walker:
@@ -43,5 +46,6 @@ if __name__ == "__main__":
         writer.add_scalar("losses/depth", -walker.height, global_step)
         if global_step % 5 == 0:
             writer.add_scalar("charts/episodic_return", walker.height, global_step)
-        time.sleep(args.sleep_s)
+        if not (args.hurry and Path(args.hurry).exists()):
+            time.sleep(args.sleep_s)
     writer.close()

@@ -59,6 +59,16 @@ def test_an_environment_that_a_package_registers_on_import_passes(
         check_environment("Level-v0", interpreter=sys.executable)
 
 
+def test_only_what_is_not_known_is_asked_for_again(tmp_path: Path) -> None:
+    log = tmp_path / "asked"
+    python = fake_python(tmp_path, f'echo "$3" >> {log}; exec "{sys.executable}" "$@"')
+    for _ in range(2):
+        check_environment("CartPole-v1", interpreter=python)
+        with pytest.raises(UnknownEnvironment):
+            check_environment("CartPole-v7", interpreter=python)
+    assert log.read_text().split() == ["CartPole-v1", "CartPole-v7", "CartPole-v7"]
+
+
 def test_a_script_with_environments_of_its_own_is_not_asked_for() -> None:
     check_environment("Mine-v0", interpreter="/no/such/python", script_registers=True)
     check_environment("Mine-v0", interpreter="/no/such/python", imports=("numpy",))

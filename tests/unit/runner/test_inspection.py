@@ -57,6 +57,11 @@ def test_imports_are_listed_by_their_top_level_names() -> None:
     assert inspect_script(source, path="a.py").imports == ("a", "c", "e", "i")
 
 
+def test_the_same_script_is_read_once() -> None:
+    source = "for i in range(3):\n    env.step(i)\n"
+    assert inspect_script(source, path="a.py") is inspect_script(source, path="a.py")
+
+
 def test_an_expression_too_deep_to_walk_is_a_spec_error() -> None:
     source = "for x in y:\n    env.step(" + "-" * 900 + "1)\nx: " + "a" + ".b" * 900 + "\n"
     try:
