@@ -111,6 +111,13 @@ def test_another_recipe_or_interpreter_makes_anew_what_hangs_on_it(place: Place,
     assert names(place.steps) == ALL[1:]
 
 
+def test_another_clone_is_tried_in_the_same_environment(place: Place, tmp_path: Path) -> None:
+    place.set_up()
+    made = place.set_up(source=str(make_repository(tmp_path / "mine")))
+    assert names(place.steps) == ["repository", "trial"]
+    assert made.repository == str(tmp_path / "mine")
+
+
 def test_a_trial_that_goes_wrong_leaves_the_setup_incomplete(place: Place) -> None:
     (place.home / "trial").write_text("something else")
     with pytest.raises(SetupFailed, match="trial failed: learn printed no 'all is well'"):
