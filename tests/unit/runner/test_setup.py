@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import setup_kit
 from setup_kit import RECIPE, make_python, make_repository
 
 from arena_ray.model.errors import SetupFailed
@@ -90,6 +94,34 @@ def test_an_interrupted_setup_goes_on_where_it_was(place: Place) -> None:
     (place.home / "offline").unlink()
     assert place.set_up().is_complete
     assert names(place.steps) == ALL[2:]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from setup_kit import RECIPE
+from arena_ray.model.paths import Workspace
+from arena_ray.runner.setup import Setup
+home, python, source = map(Path, sys.argv[1:])
+Setup("family", RECIPE, files=Workspace(home).runner("family"), python=python, source=str(source)).run()
+"""
+
+
+def test_a_killed_setup_goes_on_with_the_step_that_it_was_at(place: Place) -> None:
+    (place.home / "slow").touch()
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(place.workspace.home), str(place.python), str(place.repository)],
+        env={**os.environ, "PYTHONPATH": str(Path(setup_kit.__file__).parent)},
+    )
+    while not (place.home / "calls").exists() or "first" not in (place.home / "calls").read_text():
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    (place.home / "slow").unlink()
+    assert place.set_up().is_complete
+    assert names(place.steps)[-2:] == ALL[-2:]
+    assert "venv" not in names(place.steps)
 
 
 @pytest.mark.parametrize(
