@@ -9,13 +9,14 @@ SOURCES := arena_ray plugins runners tests
 WITHOUT_RAY := tests/unit tests/process tests/contract tests/docs
 WITH_RAY := tests/ray tests/cluster tests/e2e
 DEMO := cluster/examples/pbt_cartpole.yaml
+UPSTREAM_HOME := $(CURDIR)/var/upstream
 PROOF := cluster/examples/ppo_cartpole.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo prove format lint type test test-unit test-full gpu-check bench build check-wheel clean
+.PHONY: help setup demo prove format lint type test test-unit test-full test-upstream gpu-check bench build check-wheel clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-13s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -58,6 +59,12 @@ test-full: $(READY) ## Run everything: chaos, soak and the full exactness matrix
 
 gpu-check: $(READY) ## Check what only a GPU can show: resume on CUDA, a warm fork that uses it, runs that share one
 	$(BIN)/pytest -rs tests/gpu
+
+test-upstream: $(READY) ## Kill and resume original scripts, on their Gymnasium and on today's (UPSTREAM=DIR, a clone of CleanRL)
+	@test -d "$(UPSTREAM)/cleanrl" || { echo "name a clone of CleanRL: make test-upstream UPSTREAM=DIR"; exit 2; }
+	ARENA_HOME=$(UPSTREAM_HOME) $(BIN)/arena runners setup cleanrl --from "$(UPSTREAM)"
+	UPSTREAM="$(UPSTREAM)" UPSTREAM_PYTHON=$(UPSTREAM_HOME)/var/training/runners/cleanrl/environment/bin/python \
+		OMP_NUM_THREADS=1 $(BIN)/pytest tests/upstream
 
 bench: $(READY) ## Measure against the bare script, Ray's own PBT and bare Ray Serve, side by side (ONLY=pbt: one topic)
 	$(BIN)/python tests/bench/run.py $(ONLY)

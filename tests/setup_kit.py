@@ -52,7 +52,7 @@ class Learner:
 # Answers as an interpreter whose packages are the lines of a file; each call is noted in another one.
 PYTHON = """\
 #!{python} -IS
-import os, re, shutil, sys
+import os, shutil, sys, time
 home, words = {home!r}, sys.argv[1:]
 environment = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
 packages = os.path.join(environment, "packages")
@@ -72,6 +72,8 @@ elif words[:2] == ["-m", "pip"]:
     named = words[words.index("install") + 1:]
     if os.path.exists(os.path.join(home, "offline")):
         sys.exit("no network: " + named[0])
+    while os.path.exists(os.path.join(home, "slow")):
+        time.sleep(0.01)
     open(packages, "a").writelines(name + "\\n" for name in named)
 else:
     print(open(os.path.join(home, "trial")).read())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 from typing import Any, Dict, Iterator, Tuple
 
 from .import_hook import when_imported
@@ -125,7 +126,7 @@ def _adding_final(original: Any) -> Any:
 
 
 def _set_item(infos: Dict[str, Any], key: str, value: Any, index: int, length: int) -> None:
-    import numpy  # which gymnasium has imported
+    numpy: Any = sys.modules["numpy"]  # gymnasium has imported it
 
     if key not in infos:
         infos[key] = numpy.full(length, None, dtype=object)
@@ -136,7 +137,7 @@ def _set_item(infos: Dict[str, Any], key: str, value: Any, index: int, length: i
 
 def _recording_arrays(original: Any) -> Any:
     """Return a ``step`` that gives the episode's return, length and time as arrays of one element."""
-    import numpy
+    numpy: Any = sys.modules["numpy"]
 
     kinds = {"r": numpy.float32, "l": numpy.int32, "t": numpy.float64}
 

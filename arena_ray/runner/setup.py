@@ -29,7 +29,7 @@ _NOT_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER_
 
 @dataclass(frozen=True)
 class _Step:
-    """One step. It need not be done again if it was done with the same *ingredients*, and all before it were."""
+    """One step. It need not be done again if it was done with the same *ingredients*."""
 
     name: str
     ingredients: str
@@ -81,17 +81,18 @@ class Setup:
         """
         self._files.root.mkdir(parents=True, exist_ok=True)
         with self._alone():
-            done = self._still_there(before)
-            kept: dict[str, str] = {}
-            steps = self._steps()
+            done, steps, is_changed = self._still_there(before), self._steps(), False
             for number, step in enumerate(steps, 1):
-                if done.get(step.name) != step.ingredients:
-                    done = {}  # what comes after was made of something else
-                    self._record(kept)
-                    self._on_progress(f"step {number} of {len(steps)}: {step.name}")
-                    step.do()
-                kept[step.name] = step.ingredients
-                self._record(kept)
+                is_trial = number == len(steps)
+                if done.get(step.name) == step.ingredients and not (is_trial and is_changed):
+                    continue
+                is_changed = True
+                done.pop(step.name, None)
+                self._record(done)  # what is killed while it is at work is not done
+                self._on_progress(f"step {number} of {len(steps)}: {step.name}")
+                step.do()
+                done[step.name] = step.ingredients
+            kept = {step.name: step.ingredients for step in steps}
             return self._record(kept, is_complete=True)
 
     def _still_there(self, before: Installation | None) -> dict[str, str]:
@@ -109,11 +110,12 @@ class Setup:
         return any((self.repository / self._recipe.scripts).glob("*.py"))
 
     def _steps(self) -> list[_Step]:
-        recipe, environment = self._recipe, f"{self._python} {version_of(self._python)}"
-        steps = [_Step("repository", self._source, self._get_repository), _Step("venv", environment, self._make_venv)]
-        for packages in recipe.packages:
-            steps.append(_Step(_pip_step(packages), " ".join(packages), partial(self._install, packages)))
-        return [*steps, _Step("trial", " ".join(recipe.trial), self._try)]
+        inside = f"{self._python} {version_of(self._python)}"
+        steps = [_Step("repository", self._source, self._get_repository), _Step("venv", inside, self._make_venv)]
+        for packages in self._recipe.packages:
+            inside = " ".join([inside, *packages])  # what is installed first decides what comes with the rest
+            steps.append(_Step(_pip_step(packages), inside, partial(self._install, packages)))
+        return [*steps, _Step("trial", " ".join([self._source, inside, *self._recipe.trial]), self._try)]
 
     def _record(self, steps: Mapping[str, str], *, is_complete: bool = False) -> Installation:
         installation = Installation(

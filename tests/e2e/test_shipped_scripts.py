@@ -21,7 +21,7 @@ SHORT = {
     "sac_continuous_action": [*OFF_POLICY, "--num-envs", "2"],
     "td3_continuous_action": [*OFF_POLICY, "--num-envs", "2"],
 }
-IN_CI = ("ppo", "dqn")  # of the others tests/process/test_resume_shipped.py trains each
+IN_CI = ("ppo", "dqn")  # tests/process/test_resume_shipped.py trains the others
 
 CHARTS = {"charts/episodic_return", "charts/episodic_length", "charts/SPS"}
 PPO_LOSSES = ("value_loss", "policy_loss", "entropy", "old_approx_kl", "approx_kl", "clipfrac", "explained_variance")

@@ -49,26 +49,9 @@ def finish(trainer, path):
     return (path / "policy.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_killed_several_times_it_ends_with_the_same_weights(train, upstream, python, tmp_path, record, name):
-    flags = SCRIPTS[name].split()
-    total = int(flags[flags.index("--total-timesteps") + 1])
-    chance = random.Random(name)
-    stops = sorted(chance.sample(range(total // 20, total - total // 20), 2 * KILLS))
-    source = (upstream / "cleanrl" / f"{name}.py").read_text()
-    started = iter(range(KILLS + 2))
-
-    def start():
-        number = next(started)
-        options = {"python": python, "python_path": upstream, "tensorboard": tmp_path / f"events{number}"}
-        return train(source, "--no-cuda", *flags, name=f"{name}.py", **options)
-
-    control = start()
-    control.wait_for("boundary", held=True)
-    expected = finish(control, tmp_path / "uninterrupted")
-
-    checkpoint, boundary, killed = None, 0, []
-    are_rows_equal = True
+def kill_and_resume(start, stops, directory):
+    """Train, write down at each first of *stops* and kill at the second; return what each attempt was like."""
+    attempts, checkpoint, boundary = [], None, 0
     for saved_at, killed_at in zip(stops[::2], stops[1::2], strict=True):
         trainer = start()
         if checkpoint is None:
@@ -76,21 +59,40 @@ def test_killed_several_times_it_ends_with_the_same_weights(train, upstream, pyt
         else:
             trainer.restore(checkpoint)
         trainer.hold_at(saved_at)
-        path = tmp_path / f"at{saved_at}"
-        saved = trainer.snapshot(path)
+        checkpoint = directory / f"at{saved_at}"
+        saved = trainer.snapshot(checkpoint)
         assert saved["skipped"] == []
-        killed.append(trainer.hold_at(killed_at)["step"])
+        killed = trainer.hold_at(killed_at)["step"]
         trainer.kill()
-        are_rows_equal &= scalars(trainer, boundary, saved["boundary"]) == scalars(control, boundary, saved["boundary"])
-        checkpoint, boundary = path, saved["boundary"]
+        attempts.append((trainer, boundary, saved["boundary"], killed))
+        boundary = saved["boundary"]
     last = start()
     last.restore(checkpoint)
-    found = finish(last, tmp_path / "resumed")
-    are_rows_equal &= scalars(last, boundary, 10**9) == scalars(control, boundary, 10**9)
+    return [*attempts, (last, boundary, 10**9, None)], finish(last, directory / "resumed")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_killed_several_times_it_ends_with_the_same_weights(train, upstream, python, tmp_path, record, name):
+    flags = SCRIPTS[name].split()
+    total = int(flags[flags.index("--total-timesteps") + 1])
+    stops = sorted(random.Random(name).sample(range(total // 20, total - total // 20), 2 * KILLS))
+    source = (upstream / "cleanrl" / f"{name}.py").read_text()
+    number = iter(range(KILLS + 2))
+
+    def start():
+        options = {"python": python, "python_path": upstream, "tensorboard": tmp_path / f"events{next(number)}"}
+        return train(source, "--no-cuda", *flags, name=f"{name}.py", **options)
+
+    control = start()
+    control.wait_for("boundary", held=True)
+    expected = finish(control, tmp_path / "uninterrupted")
+    attempts, found = kill_and_resume(start, stops, tmp_path)
 
     episodes = [row for row in control.rows() if row[1] == "charts/episodic_return"]
     version = subprocess.run([python, "-c", VERSION], capture_output=True, text=True, check=True).stdout.strip()
+    are_rows_equal = all(scalars(one, *span) == scalars(control, *span) for one, *span, _ in attempts)
     verdicts = ["identical" if is_equal else "DIFFER" for is_equal in (found == expected, are_rows_equal)]
-    record += [name, version, str(total), " ".join(map(str, killed)), str(len(episodes)), *verdicts]
+    killed = " ".join(str(step) for *_, step in attempts if step is not None)
+    record += [name, version, str(total), killed, str(len(episodes)), *verdicts]
     assert episodes
     assert verdicts == ["identical", "identical"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import setup_kit
 from setup_kit import RECIPE, make_python, make_repository
 
 from arena_ray.model.errors import SetupFailed
@@ -92,6 +96,34 @@ def test_an_interrupted_setup_goes_on_where_it_was(place: Place) -> None:
     assert names(place.steps) == ALL[2:]
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from setup_kit import RECIPE
+from arena_ray.model.paths import Workspace
+from arena_ray.runner.setup import Setup
+home, python, source = map(Path, sys.argv[1:])
+Setup("family", RECIPE, files=Workspace(home).runner("family"), python=python, source=str(source)).run()
+"""
+
+
+def test_a_killed_setup_goes_on_with_the_step_that_it_was_at(place: Place) -> None:
+    (place.home / "slow").touch()
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(place.workspace.home), str(place.python), str(place.repository)],
+        env={**os.environ, "PYTHONPATH": str(Path(setup_kit.__file__).parent)},
+    )
+    while not (place.home / "calls").exists() or "first" not in (place.home / "calls").read_text():
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    (place.home / "slow").unlink()
+    assert place.set_up().is_complete
+    assert names(place.steps)[-2:] == ALL[-2:]
+    assert "venv" not in names(place.steps)
+
+
 @pytest.mark.parametrize(
     ("lost", "again"), [("environment", ALL[1:]), ("environment/packages", ALL[2:])], ids=["environment", "packages"]
 )
@@ -109,6 +141,13 @@ def test_another_recipe_or_interpreter_makes_anew_what_hangs_on_it(place: Place,
     assert names(place.steps) == ["pip install second==2.1", "trial"]
     place.set_up(python=make_python(tmp_path / "other"))
     assert names(place.steps) == ALL[1:]
+
+
+def test_another_clone_is_tried_in_the_same_environment(place: Place, tmp_path: Path) -> None:
+    place.set_up()
+    made = place.set_up(source=str(make_repository(tmp_path / "mine")))
+    assert names(place.steps) == ["repository", "trial"]
+    assert made.repository == str(tmp_path / "mine")
 
 
 def test_a_trial_that_goes_wrong_leaves_the_setup_incomplete(place: Place) -> None:
