@@ -8,9 +8,9 @@ import time
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from . import live as live_objects
-from . import rng, safetensors_file
+from . import rng, safetensors_file, simulators
 from .live import LiveMap
-from .pickling import make_pickler
+from .pickling import NotCaptured, make_pickler
 from .variables import Variables, class_name
 
 Slot = Tuple[str, str, str]
@@ -133,6 +133,7 @@ def _dump(file: Any, state: State, arrays: Any) -> None:
     pickler.dump(state.rng)
     notes: Skipped = []
     for slot, value in state.values.items():
+        pickler.is_of_environment = simulators.is_environment(value)
         pickler.dump(value)
         notes.extend({"name": slot_text(slot), "why": note} for note in pickler.notes)
         pickler.notes.clear()
@@ -141,11 +142,13 @@ def _dump(file: Any, state: State, arrays: Any) -> None:
 
 def _leave_out_unpicklable(state: State) -> None:
     for slot, value in list(state.values.items()):
+        pickler = make_pickler(Nowhere(), state.live_map)
+        pickler.is_of_environment = simulators.is_environment(value)
         try:
-            make_pickler(Nowhere(), state.live_map).dump(value)
+            pickler.dump(value)
         except Exception as exc:  # noqa: BLE001 - as in write_state
             del state.values[slot]
-            reason = f"{type(exc).__name__}: {exc}"
+            reason = str(exc) if isinstance(exc, NotCaptured) else f"{type(exc).__name__}: {exc}"
             state.skipped.append({"name": slot_text(slot), "why": reason})
 
 

@@ -27,6 +27,10 @@ class CheckpointMismatch(Exception):
     """The checkpoint does not fit the script, its flags or its environment."""
 
 
+class NotCaptured(Exception):
+    """An environment would not be the same after a restore; the message says why."""
+
+
 class Builder:
     """Stands for a method of :class:`Unpickler` that builds an object while it is read."""
 
@@ -55,12 +59,14 @@ class _Reductions:
     live_map: LiveMap
     main_names: Dict[str, Any]
     notes: List[str]
+    is_of_environment: bool
 
     def prepare(self, live_map: LiveMap, arrays: Any) -> None:
         self.live_map = live_map
         self._arrays = arrays
         self.main_names = vars(sys.modules["__main__"])
         self.notes = []
+        self.is_of_environment = False  # whether what is being pickled is an environment, by itself
         self._torch = live_objects.torch_if_used()
         self._storages: Dict[int, _Storage] = {}
         seeded = getattr(self, "globals_ref", None)
@@ -105,6 +111,8 @@ class _Reductions:
             if whole is not None:
                 return whole
             note = f"{class_name(obj)} keeps only its constructor arguments: it starts anew after a restore"
+            if self.is_of_environment:
+                raise NotCaptured(note)
             self.notes.append(note)
         elif type(obj).__name__ == "MujocoRenderer":
             return simulators.without_viewers(obj)

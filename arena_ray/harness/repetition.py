@@ -7,7 +7,6 @@ it is copied in turn, and both must go on alike.
 from __future__ import annotations
 
 import io
-import sys
 from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from . import rng
@@ -15,6 +14,7 @@ from .capture import State, slot_text
 from .fingerprints import Fingerprints
 from .live import Live, is_code
 from .pickling import Unpickler, make_pickler
+from .simulators import is_environment
 from .variables import class_name
 
 STEPS = 64
@@ -67,17 +67,13 @@ def unrepeated(state: State) -> List[Dict[str, str]]:
 
 def environments(state: State) -> Iterator[Tuple[str, Any]]:
     """Yield name and object of each environment that a variable holds, also in a list or dictionary."""
-    gym: Any = sys.modules.get("gymnasium") or sys.modules.get("gym")
-    if gym is None or not hasattr(gym, "Env"):
-        return
-    kinds = tuple(kind for kind in (gym.Env, getattr(getattr(gym, "vector", None), "VectorEnv", None)) if kind)
     seen: Set[int] = set()
     for slot, value in state.values.items():
         held = [value]
         if type(value) in (list, tuple, dict) and len(value) <= _MOST_INSIDE:
             held += list(value.values()) if type(value) is dict else list(value)
         for one in held:
-            if isinstance(one, kinds) and id(one) not in seen:
+            if is_environment(one) and id(one) not in seen:
                 seen.add(id(one))
                 yield slot_text(slot), one
 

@@ -13,6 +13,14 @@ import sys
 from typing import Any, Dict, Optional, Tuple
 
 
+def is_environment(value: Any) -> bool:
+    """Return whether *value* is an environment of gymnasium, or several behind one."""
+    gym: Any = sys.modules.get("gymnasium") or sys.modules.get("gym")
+    vector = getattr(getattr(gym, "vector", None), "VectorEnv", None)
+    kinds = tuple(kind for kind in (getattr(gym, "Env", None), vector) if isinstance(kind, type))
+    return isinstance(value, kinds)
+
+
 def reduce(obj: Any, *, make_atari: Any, set_attributes: Any) -> Optional[Tuple[Any, ...]]:
     """Return how to pickle *obj*; None where it is no environment of a simulator that is known here.
 

@@ -77,7 +77,8 @@ def run_probe(
             probe.trials.append(Trial(command, env=env, folder=folder / name, deadline=deadline))
         resume, reason = probe.run()
     except (TrialFailed, OSError, ValueError) as exc:
-        resume, reason = Resume.NONE, probe.place_of_failure + str(exc)
+        _, lacking = judge(left_out=probe.left_out, differing=(), incomparable=None)
+        resume, reason = Resume.NONE, "; ".join(filter(None, [probe.place_of_failure + str(exc), lacking]))
     finally:
         for trial in probe.trials:
             trial.close()
