@@ -17,9 +17,9 @@ from arena_ray.runner.trial import Place, Trial, TrialFailed
 from arena_ray.runner.verdict import LeftOut, Subject, Verdict, judge
 from arena_ray.runner.wire import Message
 
-PROBE_TIMEOUT_S = 180.0
+PROBE_TIMEOUT_S = 300.0
 _PASSES = 3
-"""Passes of the main loop before the checkpoint."""
+"""Passes of the main loop before the checkpoint; fewer where they take many steps."""
 _STEPS = 128
 """Steps of the script, at least, before both are compared again."""
 _SHORTENED = {"learning_starts": 48, "buffer_size": 4096, "num_eval_episodes": 1}
@@ -31,12 +31,14 @@ def shortened(arguments: Sequence[ScriptArgument]) -> dict[str, FlagValue]:
     return {
         one.name: _SHORTENED[one.name]
         for one in arguments
-        if one.name in _SHORTENED and one.overwritten_line is None and _is_larger(one.default, _SHORTENED[one.name])
+        if one.name in _SHORTENED and one.overwritten_line is None and _may_be_larger(one, _SHORTENED[one.name])
     }
 
 
-def _is_larger(value: FlagValue, limit: int) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > limit
+def _may_be_larger(argument: ScriptArgument, limit: int) -> bool:
+    if argument.default is None:  # computed, as int(1e6)
+        return argument.type == "int" and not argument.is_required
+    return isinstance(argument.default, int | float) and argument.default > limit
 
 
 def probe_environment(environ: Mapping[str, str], *, needs_cuda: bool = False) -> dict[str, str]:
@@ -139,7 +141,7 @@ class _Probe:
         """Train, and save twice; return why its environments could not be examined, None where they were."""
         message = first.held()
         for _ in range(_PASSES):
-            if not message["ended"]:
+            if not message["ended"] and message["step"] < _STEPS:
                 message = first.go_to(message["step"] + 1)
         if message["ended"]:
             raise TrialFailed(f"its main loop is over at boundary {message['boundary']}: too soon to be probed")

@@ -31,7 +31,7 @@ def test_what_the_probes_show_is_up_to_date() -> None:
 
 def test_the_numbers_of_the_probe_are_those_of_the_code() -> None:
     told = CAPABILITIES.section("The probe")
-    assert f"at least\n{probe._STEPS} steps" in told
+    assert f"at least {probe._STEPS} steps" in told
     assert f"the next {repetition.STEPS} steps" in told
     for flag in probe._SHORTENED:
         assert f"`{flag}`" in told
