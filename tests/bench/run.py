@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what the tests share
 import control_plane
 import pbt
 import serving
+import snapshots
 import start
 import supervision
 
@@ -24,6 +25,7 @@ TOPICS = {
     "control_plane": control_plane.measure,
     "pbt": pbt.measure,
     "serving": serving.measure,
+    "snapshots": snapshots.measure,
 }
 
 

@@ -75,7 +75,7 @@ class Training:
     def stop(self):
         raise SystemExit
 
-    def snapshot(self, path):
+    def snapshot(self, path, **_):
         path = Path(path.replace("{step}", f"{self.step:012d}"))
         if is_told_to("NO_DISK", "yes"):
             self.say("snapshot_failed", path=str(path), reason="no space left", errno=28)
