@@ -1,39 +1,39 @@
 """Describe the policy in a checkpoint, so that it can act where its script is not: layers by name, spaces, wrappers.
 
-All is read from the live objects and from the script's text; nothing is called, so training goes on as if nobody had
-looked. What is not recognised for certain is not described: ``policy`` is null then, and ``missing`` says why.
-The form: docs/reference/policy.md.
+All is read from the live objects and from the script's text; nothing is called and no tensor computed, so training
+goes on as if nobody had looked. What is not recognised for certain is not described: ``policy`` is null then, and
+``missing`` says why. The form: docs/reference/policy.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List
 
-from . import policy_source
 from .capture import State
-from .environments import describe_environment
-from .live import torch_if_used
+from .environments import Environment, describe_environment
+from .policy_acting import Policy, find_policy
 from .policy_source import Unrecognised
+from .spaces import number
 
-SCHEMA_VERSION = 2
-"""Of ``policy.json``. Version 1 had neither ``environment`` nor ``policy``."""
+SCHEMA_VERSION = 3
+"""Of ``policy.json``. Version 1 had neither ``environment`` nor ``policy``, version 2 neither steps nor ``act``."""
 
-
-class _Candidate(NamedTuple):
-    """A module that may be the policy, with the part of it that gives one number an action."""
-
-    key: str
-    module: Any
-    attribute: str
-    kind: str
+_ACTS = {
+    "categorical": "mode",
+    "q_values": "greedy",
+    "gaussian": "mean",
+    "squashed_gaussian": "mean",
+    "deterministic": "output",
+}
 
 
 def describe(state: State) -> Dict[str, Any]:
     """Return the keys ``environment``, ``policy`` and ``missing`` of ``policy.json``. Never raises."""
     described: Dict[str, Any] = {"environment": None, "policy": None, "missing": None}
     try:
-        described["environment"] = describe_environment(state)
-        described["policy"] = _describe_policy(state, described["environment"])
+        environment = describe_environment(state)
+        described["environment"] = environment.description
+        described["policy"] = _describe_policy(state, environment)
     except Unrecognised as exc:
         described["missing"] = str(exc)
     except Exception as exc:  # noqa: BLE001 - objects of any class are looked at; a snapshot never fails by it
@@ -41,101 +41,59 @@ def describe(state: State) -> Dict[str, Any]:
     return described
 
 
-def _describe_policy(state: State, environment: Dict[str, Any]) -> Dict[str, Any]:
-    actions = environment["action_space"]
-    if actions["space"] != "discrete":
-        raise Unrecognised("only discrete actions can be described, and the script's are a " + actions["space"])
-    candidate = _find_policy(state)
-    policy_source.check(type(candidate.module), candidate.key, attribute=candidate.attribute, kind=candidate.kind)
-    part = getattr(candidate.module, candidate.attribute)
-    layers = [{"layer": "flatten"}]
-    for index, layer in part.named_children():
-        layers.append(_describe_layer(layer, f"{candidate.key}.{candidate.attribute}.{index}"))
-    _check_sizes(layers, environment)
-    _check_weights(layers, state, candidate.key)
-    return {"kind": candidate.kind, "module": candidate.key, "network": layers}
-
-
-def _find_policy(state: State) -> _Candidate:
-    """Return the one module that looks like a policy and is trained."""
-    torch = torch_if_used()
-    modules = {key: live.value for key, live in state.live_map.by_key.items() if live.kind == "module"}
-    if torch is None or not modules:
-        raise Unrecognised("the script holds no torch module")
-    found = [found for key, module in modules.items() for found in [_candidate(torch, key, module)] if found]
-    if not found:
-        raise Unrecognised(
-            f"none of {', '.join(modules)} has a Sequential called actor, or one Sequential and a forward of its own"
-        )
-    trained = [one for one in found if _is_trained(state, getattr(one.module, one.attribute))]
-    if len(trained) != 1:
-        names = ", ".join(one.key for one in trained or found)
-        raise Unrecognised(f"{'several' if trained else 'no'} optimizers hold what could be the policy: {names}")
-    return trained[0]
-
-
-def _candidate(torch: Any, key: str, module: Any) -> Optional[_Candidate]:
-    parts = {name: part for name, part in module.named_children() if type(part) is torch.nn.Sequential}
-    if "actor" in parts:
-        return _Candidate(key, module, "actor", "categorical")
-    has_forward = any("forward" in vars(cls) for cls in type(module).__mro__ if not cls.__module__.startswith("torch."))
-    if has_forward and len(parts) == 1:
-        return _Candidate(key, module, next(iter(parts)), "q_values")
-    return None
-
-
-def _is_trained(state: State, part: Any) -> bool:
-    held: Set[int] = set()
-    for live in state.live_map.by_key.values():
-        if live.kind == "optimizer":
-            held.update(id(parameter) for group in live.value.param_groups for parameter in group["params"])
-    parameters = list(part.parameters())
-    return bool(parameters) and all(id(parameter) in held for parameter in parameters)
-
-
-def _describe_layer(layer: Any, name: str) -> Dict[str, Any]:
-    nn: Any = torch_if_used().nn
-    kind = type(layer)
-    if any(getattr(layer, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")):
-        raise Unrecognised(f"{name} has a forward hook")
-    if kind is nn.Linear:
-        sizes = {"in_features": int(layer.in_features), "out_features": int(layer.out_features)}
-        bias = None if layer.bias is None else name + ".bias"
-        return {"layer": "linear", "weight": name + ".weight", "bias": bias, **sizes}
-    if kind is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
-        return {"layer": "flatten"}
-    plain = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.Identity: "identity"}
-    if kind not in plain:
-        raise Unrecognised(f"{name} is a {kind.__name__}, a layer that cannot be described")
-    return {"layer": plain[kind]}
-
-
-def _check_sizes(layers: List[Dict[str, Any]], environment: Dict[str, Any]) -> None:
-    linear = [layer for layer in layers if layer["layer"] == "linear"]
-    if not linear:
-        raise Unrecognised("the policy has no linear layer")
-    observations, actions = environment["observation_space"], environment["action_space"]
+def _describe_policy(state: State, environment: Environment) -> Dict[str, Any]:
+    observations = environment.description["observation_space"]
     if observations["space"] != "box":
         raise Unrecognised("only observations that are a box can be described, not a " + observations["space"])
-    asked: Tuple[int, int] = (_product(observations["shape"]), actions["n"])
-    given = (linear[0]["in_features"], linear[-1]["out_features"])
-    if asked != given:
-        raise Unrecognised(
-            f"the environment has {asked[0]} numbers an observation and {asked[1]} actions, "
-            f"the network takes {given[0]} and gives {given[1]}"
-        )
+    policy = find_policy(state, environment)
+    _check_actions(policy, environment.description["action_space"])
+    network = [{key: number(value) for key, value in layer.items()} for layer in policy.chain.layers]
+    _check_trained(state, network)
+    action = list(environment.action)
+    if policy.is_clipped:
+        space = environment.description["action_space"]
+        action.insert(0, {"step": "clip", "low": space["low"], "high": space["high"]})
+    return {
+        "kind": policy.kind,
+        "act": _ACTS[policy.kind],
+        "module": policy.key,
+        "observation": environment.observation,
+        "network": network,
+        "action": action,
+    }
 
 
-def _check_weights(layers: List[Dict[str, Any]], state: State, key: str) -> None:
-    kept = {f"{key}.{name}" for name in state.weights.get(key, {})}
-    asked = [layer[name] for layer in layers if layer["layer"] == "linear" for name in ("weight", "bias")]
-    lost = [name for name in asked if name is not None and name not in kept]
+def _check_actions(policy: Policy, space: Dict[str, Any]) -> None:
+    """Check that the network gives as many numbers as there are actions, or as an action has."""
+    kinds = {"discrete": ("categorical", "q_values"), "box": ("gaussian", "squashed_gaussian", "deterministic")}
+    if policy.kind not in kinds.get(space["space"], ()):
+        what = "the index of an output" if policy.chain.choice else "the outputs of the network"
+        raise Unrecognised(f"an action is {what}, and the environment takes a {space['space']}")
+    if space["space"] == "box":
+        if len(space["shape"]) != 1:
+            raise Unrecognised(f"only actions that are one row of numbers can be described, not {space['shape']}")
+        asked = space["shape"][0]
+    else:
+        if space["start"]:
+            raise Unrecognised(f"the environment's actions begin with {space['start']}, the network's with 0")
+        asked = space["n"]
+    if policy.chain.width != asked:
+        raise Unrecognised(f"the environment takes {asked} numbers or actions, the network gives {policy.chain.width}")
+
+
+def _check_trained(state: State, network: List[Dict[str, Any]]) -> None:
+    """Check that an optimizer holds what the policy computes with."""
+    by_name = {f"{root}.{name}": tensor for root, named in state.weights.items() for name, tensor in named.items()}
+    layers = [layer for layer in network if layer["layer"] in ("linear", "layer_norm")]
+    asked = [layer[key] for layer in layers for key in ("weight", "bias") if layer[key] is not None]
+    if not asked:
+        raise Unrecognised("the policy has no layer with weights")
+    lost = [name for name in asked if name not in by_name]
     if lost:
         raise Unrecognised(f"{', '.join(lost)} is not among the weights of the checkpoint")
-
-
-def _product(shape: List[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
+    optimizers = [live.value for live in state.live_map.by_key.values() if live.kind == "optimizer"]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    held = {id(parameter) for group in groups for parameter in group["params"]}
+    untrained = [name for name in asked if id(by_name[name]) not in held]
+    if untrained:
+        raise Unrecognised(f"no optimizer holds {', '.join(untrained)}, with which the policy acts")

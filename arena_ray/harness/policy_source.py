@@ -1,177 +1,160 @@
-"""What the script's text says of its policy: that observations reach the network as they are, and what it answers."""
+"""What the script's text says: the definition of a function, and whether a value is an observation as it came."""
 
 from __future__ import annotations
 
 import ast
 import functools
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-_SAME_VALUES = frozenset(
-    {"clone", "contiguous", "cpu", "detach", "flatten", "float", "reshape", "to", "unsqueeze", "view"}
+SAME_VALUES = frozenset(
+    {"astype", "clone", "contiguous", "copy", "cpu", "detach", "flatten", "float", "numpy", "reshape", "to"}
+    | {"unsqueeze", "view"}
 )
-"""Methods of tensors that give the same numbers."""
+"""Methods of tensors and arrays that give the same numbers."""
 
-_WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "from_numpy", "tensor"})
+WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "from_numpy", "tensor"})
 """Functions that make a tensor or array of the numbers that they are given."""
 
 _SOURCES = frozenset({"empty", "reset", "sample", "step", "zeros", "zeros_like"})
 """Calls from which observations come, or room for them."""
+
+_TORCH_DECORATORS = "torch/utils/_contextlib.py"  # ``@torch.no_grad()`` puts a function of this file around
 
 
 class Unrecognised(Exception):
     """The policy cannot be described for certain; says why."""
 
 
-def check(cls: type, key: str, *, attribute: str, kind: str) -> None:
-    """Check that ``self.<attribute>`` is given the observation itself, and that its outputs are the policy's.
+class Given(NamedTuple):
+    """What is assigned to a name: *value*, or where it is unpacked, the *item* of it; -1 where that cannot be told."""
 
-    Args:
-        cls: The class of the module.
-        key: The module's name in the script.
-        attribute: Its part that gives one number an action.
-        kind: ``categorical``: the numbers are logits of a ``Categorical``; ``q_values``: ``forward`` returns them.
-
-    Raises:
-        Unrecognised: It is otherwise, or cannot be told.
-    """
-    objection = _objection(cls, key, attribute, kind)
-    if objection:
-        raise Unrecognised(objection)
-
-
-@functools.lru_cache(maxsize=32)  # the text stays as it is, and every snapshot asks
-def _objection(cls: type, key: str, attribute: str, kind: str) -> str:
-    try:
-        _check(cls, key, attribute, kind)
-    except Unrecognised as exc:
-        return str(exc)
-    return ""
-
-
-def _check(cls: type, key: str, attribute: str, kind: str) -> None:
-    path = _file_of(cls)
-    text, tree = _parse(path)
-    definition = _definition(tree, cls)
-    calls = [(method, call) for method in _methods(definition) for call in _calls_of(method, "self." + attribute)]
-    if not calls:
-        raise Unrecognised(f"no method of {cls.__name__} calls self.{attribute}")
-    for method, call in calls:
-        _check_argument(text, cls, method, call)
-        _check_answer(cls, method, call, kind)
-    own = {method.name for method in _methods(definition)}
-    for other in _calls_of(tree, key, *(f"{key}.{name}" for name in own)):
-        if other.args and _is_changed(tree, other.args[0], set()):
-            shown = ast.get_source_segment(text, other)
-            raise Unrecognised(f"observations may be changed before {key} gets them: {shown}")
-
-
-def _file_of(cls: type) -> Path:
-    for value in vars(cls).values():
-        code = getattr(value, "__code__", None)
-        if code is not None:
-            return Path(code.co_filename)
-    raise Unrecognised(f"{cls.__name__} has no method of its own")
+    value: ast.expr
+    item: Optional[int] = None
 
 
 @functools.lru_cache(maxsize=8)
-def _parse(path: Path) -> Tuple[str, ast.Module]:
+def parse(path: Path) -> Tuple[str, ast.Module]:
+    """Return the text of a file and its syntax tree; the text stays as it is, and every snapshot asks."""
     text = path.read_text(encoding="utf-8")
     return text, ast.parse(text)
 
 
-def _definition(tree: ast.Module, cls: type) -> ast.ClassDef:
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == cls.__name__]
+def definition(function: Any) -> Tuple[str, Any]:
+    """Return the text of the file that defines *function*, and the definition's node: a ``def`` or a lambda.
+
+    Raises:
+        Unrecognised: It is no function of Python's, or its text cannot be told for certain.
+    """
+    function = undecorated(function)
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    if code is None:
+        raise Unrecognised(f"{name} is not a function that is written in Python")
+    try:
+        text, nodes = _definitions(Path(code.co_filename))
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise Unrecognised(f"the text of {name} cannot be read: {exc}") from exc
+    found = nodes.get((code.co_name, code.co_firstlineno), [])
     if len(found) != 1:
-        raise Unrecognised(f"the class {cls.__name__} is defined {len(found)} times")
-    return found[0]
+        where = f"line {code.co_firstlineno} of {Path(code.co_filename).name}"
+        raise Unrecognised(f"{where} defines {name} {len(found)} times")
+    return text, found[0]
 
 
-def _methods(definition: ast.ClassDef) -> List[ast.FunctionDef]:
-    return [node for node in definition.body if isinstance(node, ast.FunctionDef)]
+def undecorated(function: Any) -> Any:
+    """Return the function that torch's decorators without an effect on values were put around."""
+    while hasattr(function, "__wrapped__") and function.__code__.co_filename.endswith(_TORCH_DECORATORS):
+        function = function.__wrapped__
+    return function
 
 
-def _dotted(node: ast.AST) -> str:
+@functools.lru_cache(maxsize=8)
+def _definitions(path: Path) -> Tuple[str, Dict[Tuple[str, int], List[Any]]]:
+    text, tree = parse(path)
+    found: Dict[Tuple[str, int], List[Any]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda):
+            found.setdefault(("<lambda>", node.lineno), []).append(node)
+        elif isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            found.setdefault((node.name, first), []).append(node)
+    return text, found
+
+
+def segment(text: str, node: Any) -> str:
+    """Return the text of *node*, on one line."""
+    lines = _lines(text)[node.lineno - 1 : node.end_lineno]
+    lines[-1] = lines[-1][: node.end_col_offset]  # first: both offsets may count on one line
+    lines[0] = lines[0][node.col_offset :]
+    return " ".join(line.decode().strip() for line in lines)
+
+
+@functools.lru_cache(maxsize=8)
+def _lines(text: str) -> List[bytes]:
+    return text.encode().split(b"\n")  # columns count bytes
+
+
+def dotted(node: ast.AST) -> str:
     """Return ``a.b.c`` for a name with attributes, and else an empty text."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        inner = _dotted(node.value)
+        inner = dotted(node.value)
         return f"{inner}.{node.attr}" if inner else ""
     return ""
 
 
-def _calls_of(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _dotted(node.func) in names:
-            yield node
+def called(call: ast.Call) -> str:
+    """Return the last name of what is called: ``tensor`` of ``torch.tensor(x)``."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
 
 
-def _check_argument(text: str, cls: type, method: ast.FunctionDef, call: ast.Call) -> None:
-    names = {argument.arg for argument in method.args.args[1:]}
-    rebound = {node.id for node in ast.walk(method) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    if len(call.args) == 1 and not call.keywords:
-        value = call.args[0]
-        if isinstance(value, ast.Call):
-            value = _flattened(value) or value
-        if isinstance(value, ast.Name) and value.id in names - rebound:
-            return
-    shown = ast.get_source_segment(text, call)
-    raise Unrecognised(f"{cls.__name__}.{method.name} changes the observation before the network gets it: {shown}")
-
-
-def _flattened(call: ast.Call) -> Optional[ast.expr]:
-    """Return ``x`` of ``x.flatten(1)`` and ``torch.flatten(x, 1)``."""
-    is_one = bool(call.args) and isinstance(call.args[-1], ast.Constant) and call.args[-1].value == 1
-    if not is_one or call.keywords:
-        return None
-    if _dotted(call.func) == "torch.flatten" and len(call.args) == 2:
-        return call.args[0]
-    if isinstance(call.func, ast.Attribute) and call.func.attr == "flatten" and len(call.args) == 1:
-        return call.func.value
-    return None
-
-
-def _check_answer(cls: type, method: ast.FunctionDef, call: ast.Call, kind: str) -> None:
-    names = {
-        node.targets[0].id
-        for node in ast.walk(method)
-        if isinstance(node, ast.Assign) and node.value is call and isinstance(node.targets[0], ast.Name)
-    }
-    if kind == "q_values":
-        returns = [node.value for node in ast.walk(method) if isinstance(node, ast.Return)]
-        if method.name == "forward" and returns == [call]:
-            return
-        raise Unrecognised(f"{cls.__name__}.{method.name} does not return the network's outputs as they are")
-    for node in ast.walk(method):
-        if isinstance(node, ast.Call) and _dotted(node.func).split(".")[-1] == "Categorical":
-            logits = [word.value for word in node.keywords if word.arg == "logits"]
-            if logits and (logits[0] is call or (isinstance(logits[0], ast.Name) and logits[0].id in names)):
-                return
-    raise Unrecognised(f"{cls.__name__}.{method.name} does not use the network's outputs as logits of a Categorical")
-
-
-def _is_changed(tree: ast.Module, value: ast.expr, seen: Set[str]) -> bool:
+def is_changed(tree: ast.Module, value: ast.expr, seen: Optional[Set[str]] = None) -> bool:
     """Return whether *value* may be something else than an observation as the environment gave it."""
+    seen = seen or set()
     if isinstance(value, ast.Constant):
         return False
     if isinstance(value, ast.Attribute):  # of a batch that was sampled, say; not one that the script itself fills
         return value.attr in _filled_attributes(tree)
     if isinstance(value, ast.Subscript):
-        return _is_changed(tree, value.value, seen)
+        return takes_columns(index_of(value)) or is_changed(tree, value.value, seen)
     if isinstance(value, ast.Name):
         if value.id in seen:
             return False
-        given = _given_to(tree).get(value.id, [])  # nothing is given to what comes from outside, as an argument
-        return not given or any(_is_changed(tree, one, seen | {value.id}) for one in given)
+        given = names_of(tree).given(value)  # nothing is given to what comes from outside, as an argument
+        return not given or any(is_changed(tree, element(one), seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
-        name = value.func.attr if isinstance(value.func, ast.Attribute) else _dotted(value.func)
-        if name in _SAME_VALUES and isinstance(value.func, ast.Attribute):
-            return _is_changed(tree, value.func.value, seen)
-        if name in _WRAPPED and value.args:
-            return _is_changed(tree, value.args[0], seen)
+        name = called(value)
+        if name in SAME_VALUES and isinstance(value.func, ast.Attribute):
+            return is_changed(tree, value.func.value, seen)
+        if name in WRAPPED and value.args:
+            return is_changed(tree, value.args[0], seen)
         return name not in _SOURCES
     return True
+
+
+def element(given: Given) -> ast.expr:
+    """Return the expression that is assigned; where it is one of a tuple that is written out, that element."""
+    value = given.value
+    if given.item is not None and isinstance(value, (ast.Tuple, ast.List)) and 0 <= given.item < len(value.elts):
+        return value.elts[given.item]
+    return value
+
+
+def index_of(node: ast.Subscript) -> Any:
+    """Return what stands between the brackets; Python 3.8 wraps it."""
+    index: Any = node.slice
+    return index.value if type(index).__name__ == "Index" else index
+
+
+def takes_columns(index: Any) -> bool:
+    """Return whether an index picks or reorders numbers of an observation, as far as its form tells."""
+    if isinstance(index, ast.Slice):
+        return index.step is not None
+    parts = getattr(index, "elts", None) or getattr(index, "dims", None) or [None]
+    is_whole = [isinstance(part, ast.Slice) and not (part.lower or part.upper or part.step) for part in parts]
+    return is_whole[0] and not all(is_whole)
 
 
 @functools.lru_cache(maxsize=8)
@@ -181,35 +164,74 @@ def _filled_attributes(tree: ast.Module) -> Set[str]:
     return {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
 
 
+class Names:
+    """What is assigned to the names of a script, each in its own scope: the module or a function."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._given: Dict[Tuple[int, str], List[Given]] = {}
+        self._scopes: Dict[int, Tuple[int, ...]] = {}  # of each name, innermost first
+        pending: List[Tuple[ast.AST, Tuple[int, ...]]] = [(tree, (0,))]
+        while pending:
+            node, scopes = pending.pop()
+            if isinstance(node, ast.Name):
+                self._scopes[id(node)] = scopes
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                scopes = (id(node), *scopes)
+                for argument in ast.walk(node.args):
+                    if isinstance(argument, ast.arg):  # what is given to it comes from outside
+                        self._given.setdefault((id(node), argument.arg), [])
+            for target, value in _assignments(node):
+                for name, item in _names(target):
+                    self._given.setdefault((scopes[0], name), []).append(Given(value, item))
+            pending.extend((child, scopes) for child in ast.iter_child_nodes(node))
+        shared = [n for n in ast.walk(tree) if isinstance(n, (ast.Global, ast.Nonlocal))]
+        self._shared: Dict[str, List[Given]] = {name: [] for node in shared for name in node.names}
+        for (_, name), given in self._given.items():
+            self._shared.get(name, []).extend(given)
+
+    def given(self, node: ast.Name) -> List[Given]:
+        """Return what is assigned to *node* or its items; what changes it in place counts as such too."""
+        if node.id in self._shared:
+            return self._shared[node.id]
+        for scope in self._scopes.get(id(node), (0,)):
+            if (scope, node.id) in self._given:
+                return self._given[scope, node.id]
+        return []
+
+
 @functools.lru_cache(maxsize=8)
-def _given_to(tree: ast.Module) -> Dict[str, List[ast.expr]]:
-    """Return what is assigned to each name or its items, wherever; what changes it in place counts as such too."""
-    given: Dict[str, List[ast.expr]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                for name in _names(target):
-                    given.setdefault(name, []).append(node.value)
-        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-            for name in _names(node.target):
-                given.setdefault(name, []).append(node.value)
-        elif isinstance(node, (ast.For, ast.comprehension)):
-            for name in _names(node.target):
-                given.setdefault(name, []).append(node.iter)
-        elif isinstance(node, ast.AugAssign):
-            for name in _names(node.target):
-                given.setdefault(name, []).append(ast.BinOp(ast.Constant(0), node.op, node.value))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
-            for name in _names(node.func.value):
-                given.setdefault(name, []).append(node)
-    return given
+def names_of(tree: ast.Module) -> Names:
+    """Return the names of a script."""
+    return Names(tree)
 
 
-def _names(target: Any) -> List[str]:
+def _assignments(node: Any) -> Iterator[Tuple[ast.AST, ast.expr]]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield target, node.value
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+        yield node.target, node.value
+    elif isinstance(node, (ast.For, ast.comprehension)):
+        yield node.target, node.iter
+    elif isinstance(node, ast.AugAssign):
+        room = ast.copy_location(ast.Constant(0), node)
+        yield node.target, ast.copy_location(ast.BinOp(room, node.op, node.value), node)
+    elif isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
+            yield node.func.value, node
+        for keyword in node.keywords:
+            if keyword.arg == "out":
+                yield keyword.value, node
+
+
+def _names(target: Any, item: Optional[int] = None) -> List[Tuple[str, Optional[int]]]:
     if isinstance(target, ast.Name):
-        return [target.id]
-    if isinstance(target, (ast.Subscript, ast.Starred)):
-        return _names(target.value)
-    if isinstance(target, (ast.Tuple, ast.List)):
-        return [name for item in target.elts for name in _names(item)]
-    return []
+        return [(target.id, item)]
+    if isinstance(target, ast.Subscript):
+        return _names(target.value, item)
+    if isinstance(target, ast.Starred):
+        return _names(target.value, -1)
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        return []
+    is_plain = item is None and not any(isinstance(inner, ast.Starred) for inner in target.elts)
+    return [pair for index, inner in enumerate(target.elts) for pair in _names(inner, index if is_plain else -1)]

@@ -91,20 +91,23 @@ def _act(policy: Policy, target: Target, body: bytes) -> Response:
         if not isinstance(asked, dict) or asked.keys() != {"observation"}:
             raise BadObservation(expected='{"observation": …}', got="another body")
         observations, is_batch = policy.check(asked["observation"])
+        actions = policy.act(observations)
     except ValueError as exc:
         error = exc if isinstance(exc, ArenaError) else BadObservation(expected='{"observation": …}', got="no JSON")
         return _failure(422, type(error).__name__, str(error), **error.__dict__)
-    actions = policy.act(observations)
     return _json({"action": actions if is_batch else actions[0], "version": target.version})
 
 
 def _description(policy: Policy, target: Target) -> dict[str, Any]:
-    environment = policy.description.environment
+    environment, network = policy.description.environment, policy.description.policy
     assert environment is not None, "a policy that was loaded has its environment"
+    assert network is not None, "checked when it was loaded"
     return {
         "name": target.name,
         "version": target.version,
         "digest": target.digest,
+        "kind": network.kind,
+        "act": network.act,
         "environment": environment.model_dump(mode="json"),
         "global_step": policy.description.global_step,
     }

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from arena_ray.model.errors import PolicyUnusable
 from arena_ray.model.spec import Strict
+from arena_ray.serving.layers import AnyLayer
+from arena_ray.serving.spaces import Box, Discrete, Other
+from arena_ray.serving.steps import AnyStep
 
-MOST_NUMBERS = (
-    10_000_000  # of one observation, and weights of one layer's side: no description makes us run out of memory
-)
+ACTS = {
+    "categorical": "mode",
+    "q_values": "greedy",
+    "gaussian": "mean",
+    "squashed_gaussian": "mean",
+    "deterministic": "output",
+}
+"""How a policy of each kind acts: never at random."""
 
-_Side = Annotated[int, Field(ge=1, le=MOST_NUMBERS)]
+INDICES = ("categorical", "q_values")
+"""Kinds whose action is the index of the largest output; of the others it is the outputs."""
 
-
-def _infinity(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_infinity(item) for item in value]
-    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_text(item) for item in value]
-    return ("inf" if value > 0 else "-inf") if isinstance(value, float) and math.isinf(value) else value
-
-
-Bounds = Annotated[float | list[Any], BeforeValidator(_infinity), PlainSerializer(_as_text, when_used="json")]
-"""One number for all, or nested lists of the space's shape; infinities are the strings ``inf`` and ``-inf``."""
-
-
-class Lenient(Strict):
-    """A value that may hold infinities."""
-
-    model_config = Strict.model_config | {"allow_inf_nan": True}
-
-
-class Box(Lenient):
-    """Observations: arrays of one shape and dtype, within bounds."""
-
-    space: Literal["box"]
-    shape: list[_Side]
-    dtype: str = Field(pattern=r"^(float(16|32|64)|u?int(8|16|32|64))$")
-    low: Bounds
-    high: Bounds
-
-
-class Discrete(Strict):
-    """Actions: *n* whole numbers from *start* on."""
-
-    space: Literal["discrete"]
-    n: _Side
-    start: int = 0
-
-
-class Other(Strict):
-    """A space that no policy can be described for."""
-
-    space: str
+_MOST_LAYERS = 1000
 
 
 class Environment(Strict):
-    """Where the policy was trained; wrappers are named from the outermost inwards."""
+    """Where the policy was trained, without its wrappers, which are named from the outermost inwards."""
 
     env_id: str | None
     observation_space: Box | Discrete | Other
@@ -72,34 +36,29 @@ class Environment(Strict):
     wrappers: list[str] = Field(default_factory=list)
 
 
-class Linear(Strict):
-    """``x @ weight.T + bias``; names of tensors in ``policy.safetensors``."""
-
-    layer: Literal["linear"]
-    in_features: _Side
-    out_features: _Side
-    weight: str
-    bias: str | None
-
-
-class Plain(Strict):
-    """A layer without weights."""
-
-    layer: Literal["flatten", "relu", "tanh", "sigmoid", "identity"]
-
-
 class Network(Strict):
-    """How to act: the layers, and what their outputs are. The greedy action is the index of the largest."""
+    """How to act: what happens to an observation, the layers, what their outputs are, and what happens to an action."""
 
-    kind: Literal["categorical", "q_values"]
+    kind: Literal["categorical", "q_values", "gaussian", "squashed_gaussian", "deterministic"]
+    act: str
     module: str
-    network: list[Annotated[Linear | Plain, Field(discriminator="layer")]] = Field(min_length=1, max_length=1000)
+    observation: list[AnyStep] = Field(default_factory=list, max_length=_MOST_LAYERS)
+    network: list[AnyLayer] = Field(min_length=1, max_length=_MOST_LAYERS)
+    action: list[AnyStep] = Field(default_factory=list, max_length=_MOST_LAYERS)
+
+    @model_validator(mode="after")
+    def _acts_as_its_kind(self) -> Network:
+        if self.act != ACTS[self.kind]:
+            raise ValueError(f"a policy that is {self.kind} acts by its {ACTS[self.kind]}, not by its {self.act!r}")
+        if self.action and self.kind in INDICES:
+            raise ValueError("an action that is an index cannot be changed")
+        return self
 
 
 class Description(Strict):
     """All of ``policy.json``. One of ``policy`` and ``missing`` is there."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     script: str
     modules: dict[str, str]
     global_step: int
@@ -108,6 +67,19 @@ class Description(Strict):
     policy: Network | None = None
     missing: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _newest(cls, said: Any) -> Any:
+        """Say in the words of the newest version what an older one says."""
+        if not isinstance(said, dict) or said.get("schema_version") != 2:
+            return said
+        policy = said.get("policy")
+        if isinstance(policy, dict):
+            if policy.get("kind") not in INDICES or policy.keys() - {"kind", "module", "network"}:
+                raise ValueError("its policy is not one that version 2 can describe")
+            said = said | {"policy": policy | {"act": ACTS[policy["kind"]]}}
+        return said | {"schema_version": 3}
+
     @model_validator(mode="after")
     def _is_whole(self) -> Description:
         if self.policy is None and self.missing is None:
@@ -115,8 +87,12 @@ class Description(Strict):
         if self.policy is None:
             return self
         spaces = self.environment and (self.environment.observation_space, self.environment.action_space)
-        if not spaces or not isinstance(spaces[0], Box) or not isinstance(spaces[1], Discrete):
-            raise ValueError("a policy needs an environment with a box of observations and discrete actions")
+        asked = Discrete if self.policy.kind in INDICES else Box
+        if not spaces or not isinstance(spaces[0], Box) or not isinstance(spaces[1], asked):
+            kinds = "discrete actions" if asked is Discrete else "a box of actions"
+            raise ValueError(f"a policy that is {self.policy.kind} needs a box of observations and {kinds}")
+        if isinstance(spaces[1], Box) and (len(spaces[1].shape) != 1 or not spaces[1].dtype.startswith("float")):
+            raise ValueError("an action of numbers is one row of them, with a fraction")
         return self
 
     @property
@@ -127,10 +103,10 @@ class Description(Strict):
         return self.environment.observation_space
 
     @property
-    def actions(self) -> Discrete:
+    def actions(self) -> Discrete | Box:
         """The space of the actions, of a description with a policy."""
         assert self.environment is not None, "asked of a description without a policy"
-        assert isinstance(self.environment.action_space, Discrete), "checked by parse_description"
+        assert not isinstance(self.environment.action_space, Other), "checked by parse_description"
         return self.environment.action_space
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from arena_ray.model.errors import ArenaError, UnknownEnvironment
 from arena_ray.serving.client import Answer
@@ -100,10 +101,12 @@ def _play(act: Callable[[Any], Answer], environments: list[Any], seeds: list[int
         if not isinstance(answer.action, list) or len(answer.action) != len(observations):
             raise ArenaError(f"{len(observations)} observations were answered with {answer.action!r}")
         for index, action in zip(list(observations), answer.action, strict=True):
-            observation, reward, terminated, truncated, _ = environments[index].step(action)
+            environment = environments[index]
+            taken = np.asarray(action, environment.action_space.dtype) if isinstance(action, list) else action
+            observation, reward, terminated, truncated, _ = environment.step(taken)
             returns[index] += float(reward)
             observations[index] = observation
             if terminated or truncated:
                 del observations[index]
-                environments[index].close()
+                environment.close()
     return returns

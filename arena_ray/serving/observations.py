@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from arena_ray.model.errors import BadObservation
-from arena_ray.serving.description import Box
+from arena_ray.serving.spaces import Box
 
 MOST_IN_A_BATCH = 4096
 

@@ -10,26 +10,30 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from arena_ray.model.errors import PolicyUnusable
-from arena_ray.serving.description import Box, Description, parse_description
+from arena_ray.model.errors import BadObservation, PolicyUnusable
+from arena_ray.serving import steps
+from arena_ray.serving.description import Description, parse_description
 from arena_ray.serving.network import build_network
 from arena_ray.serving.observations import ObservationCheck
 from arena_ray.serving.policy_files import read_deployed
+from arena_ray.serving.spaces import Box, Discrete
 
 PROBED_OBSERVATIONS = 64
 _WIDEST_RANGE = 1e6  # wider bounds only say that there are none
 
 
 class Policy:
-    """Acts greedily: the action with the largest output."""
+    """Acts as its description says, never at random: by the largest output, or by the outputs themselves."""
 
     def __init__(self, description: Description, network: Any, *, place: str) -> None:
+        assert description.policy is not None, "checked by parse_description"
         self.description = description
         self.check = ObservationCheck(description.observations)
         self._place = place
         self._network = network
         self._dtype = next(iter(network.parameters())).dtype
-        self._start = description.actions.start
+        self._prepare = steps.build(description.policy.observation)
+        self._finish = steps.build(description.policy.action)
 
     @classmethod
     def load(cls, root: Path, *, digest: str) -> Self:
@@ -46,39 +50,65 @@ class Policy:
         except (SafetensorError, ValueError, KeyError) as exc:
             reason = f"its policy.safetensors is no safetensors file: {exc}"
             raise PolicyUnusable(str(root), reason=reason) from exc
-        return cls(description, build_network(description.policy, tensors, place=str(root)), place=str(root))
+        network = build_network(description.policy.network, tensors, place=str(root))
+        try:
+            return cls(description, network, place=str(root))
+        except ValueError as exc:
+            raise PolicyUnusable(str(root), reason=f"the numbers of its steps are no array: {exc}") from exc
 
     def outputs(self, observations: Any) -> Any:
-        """Return logits or Q-values, one row an observation.
+        """Return what the network gives, one row an observation: logits, Q-values, or the numbers of actions.
 
         Args:
-            observations: An array ``[n, *shape]``.
+            observations: An array ``[n, *shape]``, as the environment gives them.
         """
         with torch.inference_mode():
-            return self._network(torch.as_tensor(observations).to(self._dtype))
+            return self._network(torch.as_tensor(self._prepare(observations)).to(self._dtype))
 
-    def act(self, observations: Any) -> list[int]:
-        """Return the greedy action for each of *observations*, an array ``[n, *shape]``."""
-        chosen: list[int] = self.outputs(observations).argmax(dim=1).tolist()
-        return [self._start + index for index in chosen] if self._start else chosen
+    def act(self, observations: Any) -> list[Any]:
+        """Return the action for each of *observations*, an array ``[n, *shape]``: an index, or a row of numbers.
+
+        Raises:
+            BadObservation: They are so large that the action is not finite.
+        """
+        return self._actions(self.outputs(observations))
+
+    def _actions(self, outputs: Any) -> list[Any]:
+        space = self.description.actions
+        if isinstance(space, Discrete):
+            chosen: list[int] = outputs.argmax(dim=1).tolist()
+            return [space.start + index for index in chosen] if space.start else chosen
+        numbers = self._finish(outputs.numpy())
+        if not np.isfinite(numbers).all():
+            raise BadObservation(expected=self.check.expected, got="numbers for which the action is not finite")
+        actions: list[list[float]] = numbers.tolist()
+        return actions
 
     def probe(self) -> None:
         """Try the policy on made-up observations, so that one which cannot act is never put behind its name.
 
         Raises:
-            PolicyUnusable: It fails, its outputs are not finite, or it has more or fewer of them than actions.
+            PolicyUnusable: It fails, its outputs are not finite, or it has more or fewer of them than are asked for.
         """
         try:
             sample = _sample(self.description.observations)
             outputs = self.outputs(sample)
         except (RuntimeError, ValueError, TypeError) as exc:
             raise PolicyUnusable(self._place, reason=f"it does not act: {exc}") from exc
-        actions = self.description.actions.n
-        if tuple(outputs.shape) != (len(sample), actions):
+        space = self.description.actions
+        asked = space.n if isinstance(space, Discrete) else space.shape[0]
+        if tuple(outputs.shape) != (len(sample), asked):
+            for_what = f"{asked} actions" if isinstance(space, Discrete) else f"an action of {asked} numbers"
             has = list(outputs.shape[1:])
-            raise PolicyUnusable(self._place, reason=f"it gives {has} outputs an observation for {actions} actions")
+            raise PolicyUnusable(self._place, reason=f"it gives {has} outputs an observation for {for_what}")
         if not bool(torch.isfinite(outputs).all()):
             raise PolicyUnusable(self._place, reason="its outputs are not finite; did its training diverge?")
+        try:
+            actions = np.asarray(self._actions(outputs))
+        except ValueError as exc:
+            raise PolicyUnusable(self._place, reason=f"what follows the network fails: {exc}") from exc
+        if actions.shape != (len(sample), asked)[: actions.ndim] or actions.ndim != 1 + isinstance(space, Box):
+            raise PolicyUnusable(self._place, reason=f"its actions are of shape {list(actions.shape[1:])}")
 
 
 def _sample(space: Box) -> Any:

@@ -5,218 +5,171 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from arena_ray.harness import capture, policy
-from arena_ray.harness.environments import describe_space
-from arena_ray.harness.live import LiveMap
-from arena_ray.harness.variables import Variables
-
-ACTOR = """
-import gymnasium as gym
-import torch
-from torch import nn
-from torch.distributions import Categorical
-
-class Agent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.critic = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
-        self.actor = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
-
-    def policy(self, obs):
-        logits = self.actor(obs)
-        return Categorical(logits=logits)
-
-def make():
-    env = gym.make("CartPole-v1")
-    return gym.wrappers.RecordEpisodeStatistics(env)
-
-envs = gym.vector.SyncVectorEnv([make])
-agent = Agent()
-optimizer = torch.optim.Adam(agent.parameters())
-first, _ = envs.reset(seed=1)
-next_obs = torch.tensor(first)
-agent.policy(next_obs).sample()
-"""
-
-VALUES = """
-import gymnasium as gym
-import torch
-from torch import nn
-
-class QNetwork(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.network = nn.Sequential(nn.Linear(4, 5, bias=False), nn.ReLU(), nn.Linear(5, 2))
-
-    def forward(self, x):
-        return self.network(torch.flatten(x, 1))
-
-envs = gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")])
-q_network = QNetwork()
-target_network = QNetwork()
-target_network.load_state_dict(q_network.state_dict())
-optimizer = torch.optim.Adam(q_network.parameters())
-obs, _ = envs.reset(seed=1)
-q_network(torch.Tensor(obs)).argmax(1)
-"""
+from policy_families import C51, DQN, PPO, PPO_CONTINUOUS, SAC, TD3, Played
 
 Described = dict[str, Any]
+Describe = Callable[[str], Described]
 
 
 @pytest.fixture
-def describe(tmp_path: Path) -> Callable[[str], Described]:
+def describe(tmp_path: Path) -> Describe:
     """Run a script up to its end and describe what it holds then."""
 
     def run(source: str) -> Described:
-        path = tmp_path / f"script{len(list(tmp_path.iterdir()))}.py"
-        path.write_text(source)
-        names: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile(source, str(path), "exec"), names)
-        frame: Any = SimpleNamespace(f_globals=names, f_locals=names)
-        variables = Variables(frame, None)
-        live_map = LiveMap(variables, script_dir=tmp_path, fixed=[])
-        described = policy.describe(capture.take(variables, live_map))
+        described = Played(tmp_path / f"script{len(list(tmp_path.iterdir()))}.py", source).describe()
         json.dumps(described, allow_nan=False)
         return described
 
     return run
 
 
-def test_an_actor_is_described_by_its_layers_and_the_names_of_their_weights(
-    describe: Callable[[str], Described],
-) -> None:
-    described = describe(ACTOR)
+def linear(name: str, inputs: int, outputs: int) -> Described:
+    weights = {"weight": f"{name}.weight", "bias": f"{name}.bias"}
+    return {"layer": "linear", "in_features": inputs, "out_features": outputs, **weights}
+
+
+def test_an_actor_is_described_by_its_layers_and_the_names_of_their_weights(describe: Describe) -> None:
+    described = describe(PPO)
     assert described["missing"] is None
     assert described["policy"] == {
         "kind": "categorical",
+        "act": "mode",
         "module": "agent",
-        "network": [
-            {"layer": "flatten"},
-            {
-                "layer": "linear",
-                "in_features": 4,
-                "out_features": 3,
-                "weight": "agent.actor.0.weight",
-                "bias": "agent.actor.0.bias",
-            },
-            {"layer": "tanh"},
-            {
-                "layer": "linear",
-                "in_features": 3,
-                "out_features": 2,
-                "weight": "agent.actor.2.weight",
-                "bias": "agent.actor.2.bias",
-            },
-        ],
+        "observation": [],
+        "network": [linear("agent.actor.0", 4, 8), {"layer": "tanh"}, linear("agent.actor.2", 8, 2)],
+        "action": [],
     }
 
 
-def test_the_environment_is_described_with_its_wrappers_and_infinities_as_text(
-    describe: Callable[[str], Described],
-) -> None:
-    environment = describe(ACTOR)["environment"]
-    assert environment["env_id"] == "CartPole-v1"
-    assert environment["wrappers"][:2] == ["RecordEpisodeStatistics", "TimeLimit"]
-    assert environment["action_space"] == {"space": "discrete", "n": 2, "start": 0}
-    box = environment["observation_space"]
-    assert (box["space"], box["shape"], box["dtype"]) == ("box", [4], "float32")
-    assert (box["low"][1], box["high"][3]) == ("-inf", "inf")
+def test_of_two_equal_networks_the_one_that_acts_is_the_policy(describe: Describe) -> None:
+    policy = describe(DQN)["policy"]
+    assert (policy["kind"], policy["act"], policy["module"]) == ("q_values", "greedy", "q_network")
 
 
-def test_of_two_equal_networks_the_one_that_an_optimizer_holds_is_the_policy(
-    describe: Callable[[str], Described],
-) -> None:
-    described = describe(VALUES)
-    assert (described["policy"]["kind"], described["policy"]["module"]) == ("q_values", "q_network")
-    assert described["policy"]["network"][1]["bias"] is None
+def test_atoms_are_described_by_their_expectation(describe: Describe) -> None:
+    *_, last = describe(C51)["policy"]["network"]
+    assert last == {"layer": "expectation", "actions": 2, "atoms": 11, "support": "q_network.atoms"}
 
 
-def test_equal_bounds_are_one_number_and_another_space_has_only_its_kind() -> None:
-    import gymnasium
-    import numpy as np
+def test_a_gaussian_is_described_by_its_mean_and_what_wrappers_do(describe: Describe) -> None:
+    policy = describe(PPO_CONTINUOUS)["policy"]
+    assert (policy["kind"], policy["act"]) == ("gaussian", "mean")
+    assert [step["step"] for step in policy["observation"]] == ["flatten", "normalize", "clip"]
+    assert policy["action"] == [{"step": "clip", "low": -2.0, "high": 2.0}]
 
-    picture = gymnasium.spaces.Box(0, 255, (2, 2, 3), np.uint8)
-    assert describe_space(picture) == {"space": "box", "shape": [2, 2, 3], "dtype": "uint8", "low": 0, "high": 255}
-    assert describe_space(gymnasium.spaces.MultiBinary(3)) == {"space": "multibinary"}
+
+def test_a_squashed_gaussian_is_described_by_what_squashes_its_mean(describe: Describe) -> None:
+    policy = describe(SAC)["policy"]
+    assert (policy["kind"], policy["act"]) == ("squashed_gaussian", "mean")
+    scale, shift = {"layer": "scale", "by": "actor.action_scale"}, {"layer": "shift", "by": "actor.action_bias"}
+    assert policy["network"][2:] == [linear("actor.fc_mean", 8, 1), {"layer": "tanh"}, scale, shift]
+
+
+def test_noise_is_no_part_of_a_policy_and_its_clip_is(describe: Describe) -> None:
+    policy = describe(TD3)["policy"]
+    assert (policy["kind"], policy["act"], policy["module"]) == ("deterministic", "output", "actor")
+    assert policy["action"] == [{"step": "clip", "low": -2.0, "high": 2.0}]
+
+
+ACTOR = "logits = self.actor(x)"
+ASKED = "agent.get_action_and_value(next_obs)"
+TAKEN = "envs.step(action.cpu().numpy())"
+LAYERS = "nn.Tanh(), nn.Linear(8, 2)"
 
 
 @pytest.mark.parametrize(
     ("script", "old", "new", "missing"),
     [
-        (ACTOR, "self.actor(obs)", "self.actor(obs / 255.0)", "changes the observation before the network gets it"),
-        (ACTOR, "(logits=logits)", "(logits=logits * 2)", "does not use the network's outputs as logits"),
-        (ACTOR, "nn.Tanh(), nn.Linear(3, 2)", "nn.Dropout(), nn.Linear(3, 2)", "actor.1 is a Dropout, a layer that"),
-        (ACTOR, "= gym.make(", "= gym.wrappers.FlattenObservation(gym.make(", None),
-        (ACTOR, "torch.tensor(first)", "torch.tensor(first / 4.8)", "may be changed before agent gets them: agent.pol"),
-        (ACTOR, "torch.tensor(first)", "scaled(torch.tensor(first))", "may be changed before agent gets them"),
+        (PPO, ACTOR, "logits = self.actor(x / x.max())", "not understood: x.max()"),
+        (PPO, ACTOR, "x.mul_(2); logits = self.actor(x)", "a line that is not understood: x.mul_(2)"),
+        (PPO, ACTOR, "x[0] = 0; logits = self.actor(x)", "a line that is not understood: x[0]"),
+        (PPO, ACTOR, "x *= 2; logits = self.actor(x)", "a line that is not understood: x *= 2"),
+        (PPO, ACTOR, "logits = self.actor(print(x) or x)", "a line that is not understood: print(x)"),
+        (PPO, ACTOR, "logits = F.relu(self.actor(x), True)", "more arguments than are understood"),
+        (PPO, "nn.Linear(4, 8), nn.Tanh()", "nn.ReLU(True), nn.Linear(4, 8)", "changes in place what it is given"),
+        (PPO, "(logits=logits)", "(logits=-logits.abs())", "not understood: logits.abs()"),
+        (PPO, "if action is None", "if x.sum() > -99", "a line that is not understood: x.sum() > -99"),
+        (PPO, LAYERS, "nn.Dropout(), nn.Linear(8, 2)", "agent.actor.1 is a Dropout, a layer"),
+        (PPO, "nn.Linear(8, 2))", "nn.Linear(8, 1))", "takes 2 numbers or actions, the network gives 1"),
+        (PPO, "Adam(agent.parameters())", "Adam(agent.critic.parameters())", "no optimizer holds agent.act"),
         (
-            ACTOR,
-            "agent.policy(next_obs)",
-            "next_obs.div_(2); agent.policy(next_obs)",
-            "may be changed before agent gets",
-        ),
-        (
-            ACTOR,
-            "agent.policy(next_obs)",
-            "first /= 2; agent.policy(next_obs)",
-            "may be changed before agent gets them",
-        ),
-        (ACTOR, "agent.policy(next_obs)", "first[0] = first[0] / 2; agent.policy(next_obs)", "may be changed before"),
-        (
-            ACTOR,
-            "agent.policy(next_obs)",
-            "ask = lambda o: agent.policy(o); ask(next_obs / 2)",
-            "may be changed before",
-        ),
-        (ACTOR, "nn.Linear(3, 2)", "nn.Linear(3, 5)", "and 2 actions, the network takes 4 and gives 5"),
-        (
-            ACTOR,
+            PPO,
             "optimizer =",
-            "other = torch.optim.Adam([torch.zeros(1, requires_grad=True)]) #",
-            "no optimizers hold",
+            "agent.actor[0].register_forward_hook(lambda *_: None);",
+            "agent.actor.0 has a forward hook",
         ),
-        (
-            ACTOR,
-            "agent = Agent()",
-            "agent = Agent(); agent.actor[0].register_forward_hook(print)",
-            "has a forward hook",
-        ),
-        (VALUES, "return self.network(", "return 2 * self.network(", "does not return the network's outputs as they"),
-        (VALUES, "gym.make(", "gym.wrappers.TransformAction(gym.make(", None),
-        (VALUES, "gym.vector.SyncVectorEnv(", "list(", "no variable of the script holds a gymnasium environment"),
+        (PPO, "inside =", "agent.actor[1].forward = torch.tanh;", "agent.actor.1 is called in a way of its own"),
+        (DQN, "return self.network(x)", "return self.network(x).abs()", "not understood: self.network(x).abs()"),
+        (DQN, "nn.ReLU()", "nn.LeakyReLU(0.2)", "q_network.network.1 is a LeakyReLU, a layer"),
+        (C51, "dim=2", "dim=1", "not understood: torch.softmax("),
+        (C51, "self.atoms).sum(2)", "self.atoms).mean(2)", "not understood: (pmfs * self.atoms).mean(2)"),
+        (C51, "steps=n_atoms))", "steps=n_atoms), persistent=False)", "not among the policy's weights"),
+        (PPO_CONTINUOUS, "probs.sample()", "probs.sample() * self.critic(x)", "not understood: probs.sample() *"),
+        (SAC, "= y_t * self.action_scale", "= y_t * log_std", "not understood: y_t * log_std"),
     ],
 )
-def test_what_is_not_recognised_is_missing_with_the_reason(
-    describe: Callable[[str], Described], script: str, old: str, new: str, missing: str | None
+def test_a_network_that_is_not_understood_is_missing_with_the_reason(
+    describe: Describe, script: str, old: str, new: str, missing: str
 ) -> None:
     assert old in script
-    changed = script.replace(old, new)
-    if "scaled" in new:
-        changed = changed.replace("envs =", "scaled = lambda x: x\nenvs =")
-    if "FlattenObservation" in new:
-        changed = changed.replace('"CartPole-v1")', '"CartPole-v1"))')
-    if "TransformAction" in new:
-        changed = changed.replace('"CartPole-v1")', '"CartPole-v1"), lambda a: 1 - a, None)')
-    if "list(" in new:
-        changed = changed[: changed.index("obs, _ =")]
-    described = describe(changed)
+    described = describe(script.replace(old, new))
     assert described["policy"] is None
-    assert (missing or "may change observations or actions") in described["missing"]
+    assert missing in described["missing"]
 
 
-def test_an_object_that_fails_when_it_is_looked_at_does_not_fail_the_snapshot(
-    describe: Callable[[str], Described],
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (ASKED, "agent.get_action_and_value(next_obs / 2)"),
+        (ASKED, "agent.get_action_and_value(next_obs[:, [1, 0, 3, 2]])"),
+        (ASKED, "agent.get_action_and_value(scaled(next_obs))"),
+        (ASKED, "(lambda o: agent.get_action_and_value(o))(next_obs / 2)"),
+        ("obs[step] = next_obs", "next_obs.div_(2)"),
+        ("obs[step] = next_obs", "next_obs /= 2"),
+        ("obs[step] = next_obs", "next_obs[0] = next_obs[0] / 2"),
+        ("obs[step] = next_obs", "torch.clamp(next_obs, -1, 1, out=next_obs)"),
+    ],
+)
+def test_observations_that_may_be_changed_on_their_way_are_told(describe: Describe, old: str, new: str) -> None:
+    assert old in PPO
+    described = describe(PPO.replace("class Agent", "scaled = lambda x: x / 2\n\nclass Agent").replace(old, new))
+    assert described["policy"] is None
+    assert "may be changed before agent.get_action" in described["missing"] or "lambda o:" in described["missing"]
+
+
+@pytest.mark.parametrize(
+    ("script", "old", "new", "missing"),
+    [
+        (PPO, TAKEN, "envs.step(1 - action.cpu().numpy())", "another action than its module gives: 1 - action"),
+        (PPO, TAKEN, "envs.step(np.flip(action.numpy()))", "another action than its module gives: np.flip"),
+        (PPO, TAKEN, "(lambda a: envs.step(a))(action.numpy())", "another action than its module gives: a"),
+        (PPO, TAKEN, "envs.step(envs.action_space.sample())", "no action that the script takes comes from"),
+        (DQN, "torch.argmax(q_values, dim=1)", "torch.argmin(q_values, dim=1)", "its module gives: torch.argmin"),
+        (DQN, "torch.argmax(q_values, dim=1)", "torch.argmax(q_values, dim=0)", "not understood: argmax"),
+        (DQN, "actions = torch.argmax", "actions = 1 - torch.argmax", "its module gives: 1 - torch.argmax"),
+        (TD3, "actions += torch.normal(0", "actions *= torch.normal(0", "its module gives: "),
+        (TD3, "actions += torch", "actions += actor(torch.Tensor(obs)) * torch", "its module gives: "),
+        (TD3, "inside =", "envs.step(target_actor(torch.Tensor(obs)).detach().numpy());", "several policies act"),
+    ],
+)
+def test_actions_that_may_be_others_than_the_modules_are_told(
+    describe: Describe, script: str, old: str, new: str, missing: str
 ) -> None:
+    assert old in script
+    described = describe(script.replace(old, new).replace("[make_env, make_env]", "[make_env] * 2"))
+    assert described["policy"] is None
+    assert missing in described["missing"]
+
+
+def test_an_object_that_fails_when_it_is_looked_at_does_not_fail_the_snapshot(describe: Describe) -> None:
     spiteful = (
         "\nclass Spite(gym.Env):\n    @property\n    def observation_space(self): raise OSError('no')\nspite = Spite()"
     )
-    assert describe(ACTOR + spiteful)["missing"] == "describing it failed: OSError: no"
+    assert describe(PPO + spiteful)["missing"] == "describing it failed: OSError: no"
 
 
-def test_a_script_without_torch_or_environment_says_so(describe: Callable[[str], Described]) -> None:
+def test_a_script_without_torch_or_environment_says_so(describe: Describe) -> None:
     assert describe("x = 1")["missing"] == "no variable of the script holds a gymnasium environment"

@@ -17,7 +17,7 @@ from arena_ray.harness.safetensors_file import write
 from arena_ray.model.records import Checkpoint
 
 DESCRIPTION: dict[str, Any] = {
-    "schema_version": 2,
+    "schema_version": 3,
     "script": "ppo.py",
     "modules": {"agent": "__main__.Agent"},
     "global_step": 128,
@@ -36,6 +36,7 @@ DESCRIPTION: dict[str, Any] = {
     },
     "policy": {
         "kind": "categorical",
+        "act": "mode",
         "module": "agent",
         "network": [
             {"layer": "flatten"},
@@ -46,6 +47,26 @@ DESCRIPTION: dict[str, Any] = {
     },
     "missing": None,
 }
+
+NUMBERS: dict[str, Any] = {
+    **DESCRIPTION,
+    "environment": {
+        **DESCRIPTION["environment"],
+        "env_id": "Pendulum-v1",
+        "action_space": {"space": "box", "shape": [2], "dtype": "float32", "low": -0.5, "high": [0.5, 0.25]},
+    },
+    "policy": {
+        **DESCRIPTION["policy"],
+        "kind": "gaussian",
+        "act": "mean",
+        "observation": [
+            {"step": "normalize", "mean": [0, 1, 2, 3], "var": [1, 4, 9, 16], "dtype": "float64", "epsilon": 1e-8},
+            {"step": "clip", "low": -1, "high": 1},
+        ],
+        "action": [{"step": "clip", "low": -0.5, "high": [0.5, 0.25]}],
+    },
+}
+"""Of a policy whose actions are two numbers."""
 
 
 def weights() -> dict[str, Any]:

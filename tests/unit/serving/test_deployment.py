@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from policy_server import Asking
-from unit.serving.conftest import weights
+from unit.serving.conftest import DESCRIPTION, NUMBERS, weights
 from unit.serving.test_policy_files import MakeCheckpoint
 
 from arena_ray.model.errors import PolicyUnusable
@@ -24,8 +24,8 @@ MakeTarget = Callable[..., Target]
 
 @pytest.fixture
 def target_of(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> MakeTarget:
-    def make(version: int = 1, tensors: Any = None, **keys: Any) -> Target:
-        files = read_checkpoint(make_checkpoint(tensors=tensors))
+    def make(version: int = 1, tensors: Any = None, description: Any = DESCRIPTION, **keys: Any) -> Target:
+        files = read_checkpoint(make_checkpoint(description, tensors))
         root = tmp_path / "policies" / str(version)
         files.write(root)
         return Target(name="x", version=version, root=str(root), digest=files.digest(), **keys)
@@ -53,6 +53,20 @@ def test_an_observation_gets_an_action_and_a_batch_a_list(http: Asking) -> None:
     many = http.post("/policies/x/act", json={"observation": [LEVEL, LEVEL]})
     assert (one.status_code, one.json().keys(), one.json()["version"]) == (200, {"action", "version"}, 1)
     assert many.json() == {"action": [one.json()["action"]] * 2, "version": 1}
+
+
+def test_an_action_of_numbers_is_answered_as_a_list_and_nan_is_refused(
+    replica: PolicyReplica, target_of: MakeTarget
+) -> None:
+    tell(replica, target_of(description=NUMBERS))
+    http = Asking(replica)
+    one = http.post("/policies/x/act", json={"observation": LEVEL}).json()["action"]
+    assert [type(number) for number in one] == [float, float]
+    assert http.post("/policies/x/act", json={"observation": [LEVEL] * 3}).json()["action"] == [one] * 3
+    for body in (b'{"observation": [0, 0, 0, NaN]}', b'{"observation": [0, 0, 0]}'):
+        assert http.post("/policies/x/act", content=body).status_code == 422
+    told = http.get("/policies/x").json()
+    assert (told["kind"], told["act"], told["environment"]["action_space"]["high"]) == ("gaussian", "mean", [0.5, 0.25])
 
 
 def test_it_tells_its_name_version_and_spaces_with_infinities_as_text(http: Asking) -> None:

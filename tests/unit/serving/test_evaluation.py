@@ -31,6 +31,12 @@ def test_episodes_are_played_side_by_side_to_their_ends() -> None:
     assert played.versions == (1, 2, 3)[: len(played.versions)]
 
 
+def test_actions_of_numbers_are_taken_as_arrays_of_the_environments_type() -> None:
+    played = evaluate(lambda asked: Answer(action=[[0.5]] * len(asked), version=1), "Pendulum-v1", episodes=2, seed=0)
+    assert len(played.returns) == 2
+    assert all(-2000 < value < 0 for value in played.returns)
+
+
 def test_each_episode_has_its_own_seed_whatever_is_played_beside_it() -> None:
     many = evaluate(Lefty(), "CartPole-v1", episodes=3, seed=0).returns
     assert tuple(evaluate(Lefty(), "CartPole-v1", episodes=1, seed=seed).returns[0] for seed in range(3)) == many

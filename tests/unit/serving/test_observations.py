@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena_ray.model.errors import BadObservation
-from arena_ray.serving.description import Box
 from arena_ray.serving.observations import MOST_IN_A_BATCH, ObservationCheck
+from arena_ray.serving.spaces import Box
 
 CHECK = ObservationCheck(Box(space="box", shape=[4], dtype="float32", low="-inf", high="inf"))
 PIXELS = ObservationCheck(Box(space="box", shape=[2, 2], dtype="uint8", low=0, high=255))

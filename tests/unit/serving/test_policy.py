@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from unit.serving.conftest import DESCRIPTION, changed, weights
+from unit.serving.conftest import DESCRIPTION, NUMBERS, changed, weights
 from unit.serving.test_policy_files import Bomb, MakeCheckpoint
 
-from arena_ray.model.errors import PolicyUnusable
+from arena_ray.model.errors import BadObservation, PolicyUnusable
 from arena_ray.serving.policy import Policy
 from arena_ray.serving.policy_files import read_checkpoint
 
@@ -94,12 +94,20 @@ def test_weights_that_do_not_fit_the_description_are_refused(load: Load, tensors
     [
         ("schema_version", 1, "schema_version of its policy.json"),
         ("policy.network.1.layer", "exec", "policy.network.1"),
-        ("policy.kind", "gaussian", "policy.kind"),
+        ("policy.kind", "poetic", "policy.kind"),
+        ("policy.act", "sample", "a policy that is categorical acts by its mode, not by its 'sample'"),
+        ("policy.kind", "gaussian", "a policy that is gaussian acts by its mean"),
+        ("policy.action", [{"step": "clip", "low": 0, "high": 1}], "an action that is an index cannot be changed"),
+        ("policy.observation", [{"step": "exec"}], "policy.observation.0"),
         ("policy.network.1.in_features", 10**12, "in_features"),
         ("policy.network.1.device", "cuda", "device of its policy.json: Extra inputs are not permitted"),
         ("environment.observation_space.dtype", "object", "dtype"),
-        ("environment.action_space", {"space": "box", "shape": [1], "dtype": "float32", "low": 0, "high": 1}, "a box"),
-        ("environment", None, "a policy needs an environment"),
+        (
+            "environment.action_space",
+            {"space": "box", "shape": [1], "dtype": "float32", "low": 0, "high": 1},
+            "discrete",
+        ),
+        ("environment", None, "a policy that is categorical needs a box of observations and discrete actions"),
     ],
 )
 def test_a_description_that_is_not_ours_is_refused_with_the_place(
@@ -107,6 +115,71 @@ def test_a_description_that_is_not_ours_is_refused_with_the_place(
 ) -> None:
     with pytest.raises(PolicyUnusable, match=reason):
         load(changed(DESCRIPTION, path, new))
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "reason"),
+    [
+        (
+            "environment.action_space",
+            DESCRIPTION["environment"]["action_space"],
+            "needs a box of observations and a box",
+        ),
+        ("environment.action_space.shape", [1, 2], "an action of numbers is one row of them"),
+        ("environment.action_space.dtype", "int64", "an action of numbers is one row of them"),
+        ("policy.observation.0.epsilon", 0, "epsilon"),
+        ("policy.observation.0.dtype", "object", "dtype"),
+        ("policy.observation.0.mean", [[0, 1], [2]], "the numbers of its steps are no array"),
+        ("policy.observation.0.mean", "many", "mean"),
+    ],
+)
+def test_steps_that_are_not_ours_are_refused_with_the_place(load: Load, path: str, new: object, reason: str) -> None:
+    with pytest.raises(PolicyUnusable, match=reason):
+        load(changed(NUMBERS, path, new))
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "reason"),
+    [
+        ("environment.action_space.shape", [3], r"gives \[2\] outputs an observation for an action of 3 numbers"),
+        ("policy.observation.0.mean", [0, 1, 2], "it does not act"),
+        ("policy.action.0.low", [0, 0, 0], "what follows the network fails"),
+        ("policy.action.0.low", [[0, 0], [0, 0]], "what follows the network fails|its actions are of shape"),
+    ],
+)
+def test_steps_that_do_not_fit_fail_the_probe(load: Load, path: str, new: object, reason: str) -> None:
+    policy = load(changed(NUMBERS, path, new))
+    with pytest.raises(PolicyUnusable, match=reason):
+        policy.probe()
+
+
+def test_actions_of_numbers_are_the_outputs_after_all_steps(load: Load) -> None:
+    policy, tensors = load(NUMBERS), weights()
+    policy.probe()
+    observations = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32) * 5
+    seen = np.clip((observations - [0, 1, 2, 3]) / np.sqrt(np.array([1, 4, 9, 16]) + 1e-8), -1, 1).astype(np.float32)
+    hidden = np.tanh(seen @ tensors["a.weight"].numpy().T + tensors["a.bias"].numpy())
+    expected = np.clip(hidden @ tensors["b.weight"].numpy().T, -0.5, [0.5, 0.25])
+    assert np.allclose(policy.act(observations), expected, rtol=0, atol=1e-6)
+    assert (expected == 0.25).any()
+
+
+def test_an_observation_for_which_the_action_is_not_finite_is_refused(load: Load) -> None:
+    description = changed(changed(NUMBERS, "policy.observation", []), "policy.action", [])
+    description["policy"]["network"][2]["layer"] = "relu"
+    policy = load(description, weights() | {"a.weight": torch.full((3, 4), 1e30), "b.weight": torch.full((2, 3), 1e30)})
+    with pytest.raises(BadObservation, match="for which the action is not finite"):
+        policy.act(np.full((1, 4), 3e38, dtype=np.float32))
+
+
+def test_a_description_of_version_2_acts_as_it_did(load: Load) -> None:
+    older = changed(DESCRIPTION, "schema_version", 2)
+    del older["policy"]["act"]
+    observations = np.random.default_rng(1).standard_normal((6, 4), dtype=np.float32)
+    assert load(older).act(observations) == load().act(observations)
+    for path, new in (("policy.observation", []), ("policy.kind", "gaussian")):
+        with pytest.raises(PolicyUnusable, match="not one that version 2 can describe"):
+            load(changed(older, path, new))
 
 
 def test_where_no_policy_was_exported_the_reason_is_told(load: Load) -> None:

@@ -1,0 +1,168 @@
+"""Find the policy: the module from which the script's actions come, and what it computes of an observation."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from pathlib import Path
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Tuple
+
+from . import policy_flow
+from .capture import State
+from .environments import Environment
+from .live import torch_if_used
+from .policy_flow import Acting
+from .policy_layers import attribute, forward_of
+from .policy_source import Unrecognised, parse
+from .policy_trace import trace
+from .policy_values import Chain, Distribution, Unknown, chosen, drawn
+
+_AFFINE = frozenset({"clip", "divide", "scale", "shift"})
+
+
+class Policy(NamedTuple):
+    """The module that acts, by its name; what it computes; whether the script clips that to the action space."""
+
+    key: str
+    kind: str
+    chain: Chain
+    is_clipped: bool
+
+
+def find_policy(state: State, environment: Environment) -> Policy:
+    """Return what gives the actions that the script takes.
+
+    Raises:
+        Unrecognised: There is nothing, or it is not understood.
+    """
+    modules = {key: live.value for key, live in state.live_map.by_key.items() if live.kind == "module"}
+    if torch_if_used() is None or not modules:
+        raise Unrecognised("the script holds no torch module")
+    calls = _Calls(state, modules)
+    text, tree = _script(modules, environment.names)
+    actings = policy_flow.find(text, tree, calls.texts, environment.names)
+    found = [calls.policy(acting, _observation(environment)) for acting in actings]
+    is_index = environment.description["action_space"]["space"] == "discrete"
+    fitting = [one for one in found if bool(one.chain.choice) == is_index] or found  # another is no action there
+    first = fitting[0]._replace(is_clipped=any(one.is_clipped for one in fitting))
+    others = [one.key for one in fitting if one._replace(is_clipped=first.is_clipped) != first]
+    if others:
+        raise Unrecognised(f"several policies act: {', '.join([first.key, *others])}")
+    return first
+
+
+def _callables(key: str, module: Any) -> Iterator[Tuple[str, str]]:
+    """Yield how the script's text may call *module*, each with the method."""
+    last = key.split(".")[-1]
+    for name in {key, "self." + last} if "." in key else {key}:
+        yield name, ""
+        for cls in type(module).__mro__:
+            if not cls.__module__.startswith("torch."):
+                yield from ((f"{name}.{method}", method) for method in vars(cls) if not method.startswith("__"))
+
+
+def _script(modules: Dict[str, Any], environments: FrozenSet[str]) -> Tuple[str, ast.Module]:
+    """Return the text that steps the environment: the script's, or that of the file that defines a module."""
+    paths = [getattr(sys.modules.get("__main__"), "__file__", None)]
+    for module in modules.values():
+        codes = (getattr(value, "__code__", None) for value in vars(type(module)).values())
+        paths.extend(code.co_filename for code in codes if code is not None)
+    texts: List[Tuple[str, ast.Module]] = []
+    for path in dict.fromkeys(path for path in paths if path):
+        try:
+            texts.append(parse(Path(path)))
+        except (OSError, SyntaxError, ValueError):
+            continue
+    stepping = [one for one in texts if policy_flow.steps(one[1], environments)]
+    if not stepping:
+        raise Unrecognised("nothing in the script's text steps its environment with an action")
+    return stepping[0]
+
+
+class _Calls:
+    """Calls of the script's modules, as its text writes them, and what they answer."""
+
+    def __init__(self, state: State, modules: Dict[str, Any]) -> None:
+        self._modules = modules
+        self._names = _names(state, modules)
+        self._called = {
+            text: (key, method) for key, module in modules.items() for text, method in _callables(key, module)
+        }
+        self.texts = frozenset(self._called)
+
+    def policy(self, acting: Acting, observation: Chain) -> Policy:
+        """Return what *acting* computes of *observation*."""
+        value = self._answer(observation, acting.called, acting.call)
+        for name, detail in acting.changes:
+            value = self._answer(value, *detail) if name == "call" else _changed(value, name, detail)
+        if not isinstance(value, Chain) or value.stage:
+            what = f"not understood: {value.why}" if isinstance(value, Unknown) else "no tensor of numbers"
+            raise Unrecognised(f"the action depends on what is {what}")
+        is_clipped = ("clip", None) in acting.changes
+        return Policy(self._called[acting.called][0], _kind(value), value, is_clipped)
+
+    def _answer(self, given: Any, called: str, call: ast.Call) -> Any:
+        key, method = self._called[called]
+        module = self._modules[key]
+        function = attribute(module, method, None) if method else forward_of(module, key)
+        if not isinstance(function, types.MethodType):
+            raise Unrecognised(f"{called} is not a method of the class of {key}")
+        arguments = [given, *(_constant(argument) for argument in call.args[1:])]
+        keywords = {str(word.arg): _constant(word.value) for word in call.keywords}
+        return trace(function, arguments, keywords, self._names)
+
+
+def _names(state: State, modules: Dict[str, Any]) -> Dict[int, str]:
+    """Return the names of all modules, and of those tensors that are weights of the checkpoint, by their ids."""
+    names: Dict[int, str] = {}
+    for root, tensors in state.weights.items():
+        names.update({id(tensor): f"{root}.{name}" for name, tensor in tensors.items()})
+        names.update({id(part): f"{root}.{name}" if name else root for name, part in modules[root].named_modules()})
+    return names
+
+
+def _observation(environment: Environment) -> Chain:
+    shape = environment.description["observation_space"]["shape"]
+    size = 1
+    for side in shape:
+        size *= side
+    is_flat = len(shape) == 1 or any(step["step"] == "flatten" for step in environment.observation)
+    return Chain((), size, size if is_flat else None)
+
+
+def _constant(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return Unknown("an argument")
+
+
+def _changed(value: Any, name: str, detail: Any) -> Any:
+    """Return *value* after what the script does to what its module answered."""
+    if isinstance(value, tuple) and type(value) is tuple:
+        index = 1 if (name, detail) == ("attribute", "indices") else detail if name == "item" else None
+        return value[index] if index is not None and index < len(value) else Unknown("a part of an answer")
+    if isinstance(value, Distribution):
+        is_plain = name == "sample" or (name == "attribute" and detail in ("loc", "mean", "mode"))
+        return drawn(value) if is_plain else Unknown(f"the {detail or name} of a distribution")
+    if not isinstance(value, Chain):
+        return value
+    if name == "item" or (name == "attribute" and detail == "data"):
+        return value
+    if name == "argmax":
+        return chosen(value, detail, "argmax")
+    if name == "max":
+        return (Unknown("the largest number"), chosen(value, detail, "max"))
+    if name == "clip" and not value.choice:
+        return value.then({"layer": "clip", "low": detail[0], "high": detail[1]}) if detail else value
+    return Unknown(f"{name} of the network's outputs")
+
+
+def _kind(chain: Chain) -> str:
+    if chain.choice:
+        return chain.choice
+    if not chain.drawn:
+        return "deterministic"
+    is_squashed = any(layer["layer"] not in _AFFINE for layer in chain.layers[chain.drawn_at :])
+    return "squashed_gaussian" if is_squashed else "gaussian"
