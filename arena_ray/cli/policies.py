@@ -86,7 +86,7 @@ def policies(as_json: bool) -> None:
 @click.argument("observation")
 @output_options
 def act(name: str, observation: str, as_json: bool) -> None:
-    """Ask a policy for its greedy action.
+    """Ask a policy for its action, which is never random.
 
     OBSERVATION is JSON, such as '[0, 0, 0, 0]', or a list of observations; - reads it from standard input.
     """

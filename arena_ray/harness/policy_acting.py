@@ -6,17 +6,18 @@ import ast
 import sys
 import types
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Set, Tuple
 
 from . import policy_flow
 from .capture import State
 from .environments import Environment
-from .live import torch_if_used
+from .live import Live, torch_if_used
 from .policy_flow import Acting
 from .policy_layers import attribute, forward_of
 from .policy_source import Unrecognised, parse
 from .policy_trace import trace
 from .policy_values import Chain, Distribution, Unknown, chosen, drawn
+from .variables import path_text
 
 _AFFINE = frozenset({"clip", "divide", "scale", "shift"})
 
@@ -36,7 +37,7 @@ def find_policy(state: State, environment: Environment) -> Policy:
     Raises:
         Unrecognised: There is nothing, or it is not understood.
     """
-    modules = {key: live.value for key, live in state.live_map.by_key.items() if live.kind == "module"}
+    modules = {key: live for key, live in state.live_map.by_key.items() if live.kind == "module"}
     if torch_if_used() is None or not modules:
         raise Unrecognised("the script holds no torch module")
     calls = _Calls(state, modules)
@@ -52,21 +53,26 @@ def find_policy(state: State, environment: Environment) -> Policy:
     return first
 
 
-def _callables(key: str, module: Any) -> Iterator[Tuple[str, str]]:
-    """Yield how the script's text may call *module*, each with the method."""
-    last = key.split(".")[-1]
-    for name in {key, "self." + last} if "." in key else {key}:
-        yield name, ""
-        for cls in type(module).__mro__:
-            if not cls.__module__.startswith("torch."):
-                yield from ((f"{name}.{method}", method) for method in vars(cls) if not method.startswith("__"))
+def _callables(live_modules: Dict[str, Live]) -> Dict[str, Tuple[str, str]]:
+    """Return how the script's text may call its modules: the key and the method of each, where only one is meant."""
+    found: Dict[str, Set[Tuple[str, str]]] = {}
+    for key, live in live_modules.items():
+        names = {path_text(path) for path in live.paths}
+        names.update("self." + name.split(".")[-1] for name in names.copy() if "." in name)
+        own = [cls for cls in type(live.value).__mro__ if not cls.__module__.startswith("torch.")]
+        methods = {method for cls in own for method in vars(cls) if not method.startswith("__")}
+        for name in names:
+            found.setdefault(name, set()).add((key, ""))
+            for method in methods:
+                found.setdefault(f"{name}.{method}", set()).add((key, method))
+    return {text: meant.pop() for text, meant in found.items() if len(meant) == 1}
 
 
-def _script(modules: Dict[str, Any], environments: FrozenSet[str]) -> Tuple[str, ast.Module]:
+def _script(modules: Dict[str, Live], environments: FrozenSet[str]) -> Tuple[str, ast.Module]:
     """Return the text that steps the environment: the script's, or that of the file that defines a module."""
     paths = [getattr(sys.modules.get("__main__"), "__file__", None)]
-    for module in modules.values():
-        codes = (getattr(value, "__code__", None) for value in vars(type(module)).values())
+    for live in modules.values():
+        codes = (getattr(value, "__code__", None) for value in vars(type(live.value)).values())
         paths.extend(code.co_filename for code in codes if code is not None)
     texts: List[Tuple[str, ast.Module]] = []
     for path in dict.fromkeys(path for path in paths if path):
@@ -83,12 +89,10 @@ def _script(modules: Dict[str, Any], environments: FrozenSet[str]) -> Tuple[str,
 class _Calls:
     """Calls of the script's modules, as its text writes them, and what they answer."""
 
-    def __init__(self, state: State, modules: Dict[str, Any]) -> None:
+    def __init__(self, state: State, modules: Dict[str, Live]) -> None:
         self._modules = modules
         self._names = _names(state, modules)
-        self._called = {
-            text: (key, method) for key, module in modules.items() for text, method in _callables(key, module)
-        }
+        self._called = _callables(modules)
         self.texts = frozenset(self._called)
 
     def policy(self, acting: Acting, observation: Chain) -> Policy:
@@ -104,7 +108,7 @@ class _Calls:
 
     def _answer(self, given: Any, called: str, call: ast.Call) -> Any:
         key, method = self._called[called]
-        module = self._modules[key]
+        module = self._modules[key].value
         function = attribute(module, method, None) if method else forward_of(module, key)
         if not isinstance(function, types.MethodType):
             raise Unrecognised(f"{called} is not a method of the class of {key}")
@@ -113,12 +117,14 @@ class _Calls:
         return trace(function, arguments, keywords, self._names)
 
 
-def _names(state: State, modules: Dict[str, Any]) -> Dict[int, str]:
+def _names(state: State, modules: Dict[str, Live]) -> Dict[int, str]:
     """Return the names of all modules, and of those tensors that are weights of the checkpoint, by their ids."""
     names: Dict[int, str] = {}
     for root, tensors in state.weights.items():
         names.update({id(tensor): f"{root}.{name}" for name, tensor in tensors.items()})
-        names.update({id(part): f"{root}.{name}" if name else root for name, part in modules[root].named_modules()})
+        names.update(
+            {id(part): f"{root}.{name}" if name else root for name, part in modules[root].value.named_modules()}
+        )
     return names
 
 
@@ -144,11 +150,10 @@ def _changed(value: Any, name: str, detail: Any) -> Any:
         index = 1 if (name, detail) == ("attribute", "indices") else detail if name == "item" else None
         return value[index] if index is not None and index < len(value) else Unknown("a part of an answer")
     if isinstance(value, Distribution):
-        is_plain = name == "sample" or (name == "attribute" and detail in ("loc", "mean", "mode"))
-        return drawn(value) if is_plain else Unknown(f"the {detail or name} of a distribution")
+        return drawn(value, detail if name == "attribute" else name)
     if not isinstance(value, Chain):
         return value
-    if name == "item" or (name == "attribute" and detail == "data"):
+    if name == "item" or (name, detail) == ("attribute", "data") or (name == "whole" and value.choice):
         return value
     if name == "argmax":
         return chosen(value, detail, "argmax")
@@ -162,7 +167,7 @@ def _changed(value: Any, name: str, detail: Any) -> Any:
 def _kind(chain: Chain) -> str:
     if chain.choice:
         return chain.choice
-    if not chain.drawn:
+    if chain.drawn != "gaussian":
         return "deterministic"
     is_squashed = any(layer["layer"] not in _AFFINE for layer in chain.layers[chain.drawn_at :])
     return "squashed_gaussian" if is_squashed else "gaussian"

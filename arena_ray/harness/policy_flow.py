@@ -16,12 +16,14 @@ from .policy_source import (
     element,
     index_of,
     is_changed,
+    makes_floats,
     names_of,
     segment,
     takes_columns,
 )
 
-_SAME_ACTIONS = SAME_VALUES | {"int", "item", "long", "squeeze", "tolist"}
+_SAME_ACTIONS = SAME_VALUES | {"item", "squeeze", "tolist"}
+_WHOLE = frozenset({"astype", "int", "long"})
 _NOISE = frozenset(
     {"choice", "normal", "rand", "randint", "randn", "randn_like", "random", "standard_normal", "uniform"}
 )
@@ -29,7 +31,7 @@ _ROOM = frozenset({"empty", "empty_like", "ones", "zeros", "zeros_like"})
 
 Change = Tuple[str, Any]
 """What happens to what the module answered: ``item`` i, ``sample``, ``attribute`` name, ``argmax`` and ``max`` with
-their dimension, ``clip`` with its bounds, ``call`` of a module that is given it."""
+their dimension, ``clip`` with its bounds, ``whole`` of a number without its fraction, ``call`` of a module that is given it."""
 
 
 class Acting(NamedTuple):
@@ -161,8 +163,10 @@ class _Search:
         receiver, arguments = _receiver(node)
         if receiver is None:
             raise self._refused(node)
-        if name in WRAPPED or name in _SAME_ACTIONS or name == "float":
+        if name in WRAPPED or name in _SAME_ACTIONS or name == "float" or makes_floats(node):
             self.follow(receiver, changes)
+        elif name in _WHOLE:
+            self.follow(receiver, (("whole", None), *changes))
         elif name in ("sample", "rsample") and not arguments and not node.keywords:
             self.follow(receiver, (("sample", None), *changes))
         elif name in ("argmax", "max"):
@@ -221,7 +225,7 @@ class _Search:
         name = called(node)
         if name == "sample":
             return isinstance(node.func, ast.Attribute) and dotted(node.func.value).endswith("space")
-        if name in _SAME_ACTIONS or name in WRAPPED or name in ("clip", "clamp"):
+        if name in _SAME_ACTIONS or name in WRAPPED or name in _WHOLE or name in ("clip", "clamp"):
             receiver, _ = _receiver(node)
             return receiver is not None and self._is_noise(receiver, names)
         return name in _NOISE

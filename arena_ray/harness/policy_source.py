@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 SAME_VALUES = frozenset(
-    {"astype", "clone", "contiguous", "copy", "cpu", "detach", "flatten", "float", "numpy", "reshape", "to"}
+    {"clone", "contiguous", "copy", "cpu", "detach", "flatten", "float", "numpy", "reshape", "to"}
     | {"unsqueeze", "view"}
 )
 """Methods of tensors and arrays that give the same numbers."""
@@ -126,12 +126,21 @@ def is_changed(tree: ast.Module, value: ast.expr, seen: Optional[Set[str]] = Non
         return not given or any(is_changed(tree, element(one), seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = called(value)
-        if name in SAME_VALUES and isinstance(value.func, ast.Attribute):
+        if isinstance(value.func, ast.Attribute) and (name in SAME_VALUES or makes_floats(value)):
             return is_changed(tree, value.func.value, seen)
         if name in WRAPPED and value.args:
             return is_changed(tree, value.args[0], seen)
         return name not in _SOURCES
     return True
+
+
+def makes_floats(call: ast.Call) -> bool:
+    """Return whether *call* is ``astype`` of a type that holds numbers with a fraction."""
+    if called(call) != "astype" or len(call.args) != 1:
+        return False
+    kind = call.args[0]
+    name = kind.value if isinstance(kind, ast.Constant) else dotted(kind).split(".")[-1]
+    return name in ("float", "float32", "float64")
 
 
 def element(given: Given) -> ast.expr:

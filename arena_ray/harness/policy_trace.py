@@ -185,8 +185,7 @@ class _Frame:
     def _value_of_attribute(self, node: ast.Attribute) -> Any:
         owner = self._value(node.value)
         if isinstance(owner, Distribution):
-            known = ("mode",) if owner.kind == "categorical" else ("loc", "mean", "mode")
-            return drawn(owner) if node.attr in known else Unknown(self._shown(node))
+            return drawn(owner, node.attr)
         if isinstance(owner, Unknown):
             return owner
         if isinstance(owner, (Chain, Weight, tuple)):
@@ -247,7 +246,7 @@ class _Frame:
         if name.endswith("_"):
             raise self._refuse(node)
         if isinstance(owner, Distribution):
-            return drawn(owner) if name in ("sample", "rsample") and not arguments else Unknown(self._shown(node))
+            return Unknown(self._shown(node)) if arguments else drawn(owner, name)
         if isinstance(owner, Chain):
             return after(owner, name, arguments, keywords, self._shown(node))
         return owner if isinstance(owner, Unknown) else Unknown(self._shown(node))

@@ -13,9 +13,9 @@ class Chain(NamedTuple):
     """A tensor that is computed from the observation by *layers*, one after the other, a row for each observation.
 
     *size* is how many numbers an observation has, *width* how many a row has, None while rows are not flat. *drawn*
-    names the distribution that the numbers were drawn from, after the first *drawn_at* layers; the layers then give its
-    mean. *choice* says that it is an index: the most likely one (``categorical``), or that of the largest number
-    (``q_values``). *stage* is how far the mean over atoms has come.
+    names the distribution of which the numbers are the mean, after the first *drawn_at* layers, or the logits. *choice*
+    says that it is an index: the most likely one (``categorical``), or that of the largest number (``q_values``).
+    *stage* is how far the mean over atoms has come.
     """
 
     layers: Tuple[Layer, ...]
@@ -144,14 +144,23 @@ def flattened(chain: Chain, shown: str) -> Any:
 
 def chosen(chain: Chain, dimension: Any, shown: str) -> Any:
     """Return the index of the largest number of each row."""
-    if chain.stage or chain.choice or chain.drawn or dimension not in (1, -1, None):
+    if chain.stage or chain.choice or chain.drawn not in ("", "categorical") or dimension not in (1, -1, None):
         return Unknown(shown)  # without a dimension it is the largest of one observation's numbers
-    return chain._replace(choice="q_values")
+    return chain._replace(drawn="", choice=chain.drawn or "q_values")
 
 
-def drawn(distribution: Distribution) -> Any:
-    """Return a sample of *distribution*, which stands for its mean or its most likely value."""
-    if distribution.kind == "categorical":
-        return distribution.chain._replace(choice="categorical")
+def drawn(distribution: Distribution, how: str) -> Any:
+    """Return what is drawn from *distribution*: a sample stands for its mean or its most likely value.
+
+    Args:
+        distribution: The distribution.
+        how: Name of the method or attribute.
+    """
     chain = distribution.chain
-    return chain._replace(drawn=distribution.kind, drawn_at=len(chain.layers))
+    if distribution.kind == "categorical" and how in ("mode", "sample"):
+        return chain._replace(choice="categorical")
+    if distribution.kind == "categorical" and how == "logits":
+        return chain._replace(drawn="categorical")
+    if distribution.kind == "gaussian" and how in ("loc", "mean", "mode", "rsample", "sample"):
+        return chain._replace(drawn="gaussian", drawn_at=len(chain.layers))
+    return Unknown(f"the {how} of a distribution")

@@ -59,7 +59,7 @@ class PolicyClient:
         self._http.close()
 
     def act(self, observation: Any) -> Answer:
-        """Return the greedy action for *observation*, which is a list of numbers, or a list of such observations.
+        """Return the action for *observation*, which is a list of numbers, or a list of such observations.
 
         Raises:
             BadObservation: It is not of the policy's shape or type, or not finite.
