@@ -31,7 +31,7 @@ _ROOM = frozenset({"empty", "empty_like", "ones", "zeros", "zeros_like"})
 
 Change = Tuple[str, Any]
 """What happens to what the module answered: ``item`` i, ``sample``, ``attribute`` name, ``argmax`` and ``max`` with
-their dimension, ``clip`` with its bounds, ``whole`` of a number without its fraction, ``call`` of a module that is given it."""
+their dimension, ``clip`` with its bounds, ``whole`` where a fraction is lost, ``call`` of a module that is given it."""
 
 
 class Acting(NamedTuple):

@@ -157,7 +157,7 @@ def test_observations_that_may_be_changed_on_their_way_are_told(describe: Descri
         (DQN, "torch.argmax(q_values, dim=1)", "torch.argmin(q_values, dim=1)", "its module gives: torch.argmin"),
         (DQN, "torch.argmax(q_values, dim=1)", "torch.argmax(q_values, dim=0)", "not understood: argmax"),
         (DQN, "actions = torch.argmax", "actions = 1 - torch.argmax", "its module gives: 1 - torch.argmax"),
-        (TD3, "actions = actions.cpu().numpy()", "actions = actions.cpu().long()", "not understood: whole"),
+        (TD3, "actions = actions.cpu().numpy()", "actions = actions.cpu().long().numpy()", "not understood: whole"),
         (TD3, "actions += torch.normal(0", "actions *= torch.normal(0", "its module gives: "),
         (TD3, "actions += torch", "actions += actor(torch.Tensor(obs)) * torch", "its module gives: "),
         (TD3, "inside =", "envs.step(target_actor(torch.Tensor(obs)).detach().numpy());", "several policies act"),
