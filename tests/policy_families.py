@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -355,16 +357,17 @@ class Played:
         """Return what is told of its policy."""
         return policy.describe(self.state)
 
-    def deployed(self, root: Path, described: dict[str, Any]) -> Policy:
-        """Return the policy as it is deployed: from its two files alone."""
-        import json
-
+    def files(self) -> tuple[dict[str, Any], bytes]:
+        """Return what a checkpoint holds of its policy: all of the description, and the weights."""
         note = {"schema_version": policy.SCHEMA_VERSION, "script": "script.py", "modules": {}, "global_step": 1}
-        weights = root / "weights"
-        with weights.open("wb") as file:
-            capture.write_weights(file, self.state)
-        text = json.dumps({**note, "boundary": 1, **described}, allow_nan=False)
-        files = PolicyFiles(text.encode(), weights.read_bytes())
+        weights = io.BytesIO()
+        capture.write_weights(weights, self.state)
+        return {**note, "boundary": 1, **self.describe()}, weights.getvalue()
+
+    def deployed(self, root: Path) -> Policy:
+        """Return the policy as it is deployed: from its two files alone."""
+        described, weights = self.files()
+        files = PolicyFiles(json.dumps(described, allow_nan=False).encode(), weights)
         files.write(root / "deployed")
         return Policy.load(root / "deployed", digest=files.digest())
 

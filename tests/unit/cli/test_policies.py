@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from policy_families import PPO_CONTINUOUS, Played
 from policy_server import LocalEndpoints
 from unit.serving.conftest import DESCRIPTION, changed, make_checkpoint
 
@@ -86,6 +87,20 @@ def test_deploy_waits_until_the_policy_answers_and_tells_where(
     assert re.fullmatch(
         r"policy    cartpole version 1\nendpoint  http://127\.0\.0\.1:\d+/policies/cartpole\n", result.stdout
     )
+
+
+def test_a_policy_whose_actions_are_numbers_is_asked_and_played_with_as_any_other(
+    arena: Arena, gateway: GatewayAddress, trained: Callable[..., Run], tmp_path: Path
+) -> None:
+    described, tensors = Played(tmp_path / "script.py", PPO_CONTINUOUS).files()
+    arena("deploy", trained(description=described, tensors=tensors).run_id, "--name", "pendulum")
+    one = json.loads(arena("act", "pendulum", "[1, 0, 0]", "--json").stdout)["action"]
+    assert re.fullmatch(r"\[-?\d\.\d+\]  \(version 1\)\n", arena("act", "pendulum", "[1, 0, 0]").stdout)
+    many = json.loads(arena("act", "pendulum", "[[1, 0, 0], [1, 0, 0]]", "--json").stdout)["action"]
+    assert many == [one, one]
+    assert "NaN" in arena("act", "pendulum", "[1, NaN, 0]").stderr
+    played = json.loads(arena("evaluate", "pendulum", "--episodes", "2", "--json").stdout)
+    assert (played["env_id"], len(played["returns"])) == ("Pendulum-v1", 2)
 
 
 def test_deploy_as_json_is_the_version_with_its_endpoint(

@@ -17,7 +17,7 @@ def test_a_policy_outside_acts_as_its_own_module_on_the_same_observations(tmp_pa
     described = played.describe()
     assert described["missing"] is None
     assert described["policy"]["kind"] == kind
-    outside = played.deployed(tmp_path, described)
+    outside = played.deployed(tmp_path)
     outside.probe()
     size = described["environment"]["observation_space"]["shape"][0]
     observations = np.random.default_rng(0).standard_normal((64, size)).astype(np.float32) * 3
