@@ -6,10 +6,10 @@ import ast
 import functools
 from typing import Any, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
+from .policy_names import Given, functions_of, imported_by, names_of
 from .policy_source import (
     SAME_VALUES,
     WRAPPED,
-    Given,
     Unrecognised,
     called,
     dotted,
@@ -17,13 +17,13 @@ from .policy_source import (
     index_of,
     is_changed,
     makes_floats,
-    names_of,
     segment,
     takes_columns,
 )
 
 _SAME_ACTIONS = SAME_VALUES | {"item", "squeeze", "tolist"}
 _WHOLE = frozenset({"astype", "int", "long"})
+_CHANGES = _SAME_ACTIONS | _WHOLE | WRAPPED | {"argmax", "clamp", "clip", "float", "max", "rsample", "sample", "where"}
 _NOISE = frozenset(
     {"choice", "normal", "rand", "randint", "randn", "randn_like", "random", "standard_normal", "uniform"}
 )
@@ -81,8 +81,8 @@ class _Search:
         self._text = text
         self._tree = tree
         self._names = names_of(tree)
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        self._functions = {node.name: node for node in functions if not _is_repeated(node, functions)}
+        self._functions = functions_of(tree)
+        self._imported = imported_by(tree)
         self._callables = callables
         self._path: List[int] = []
         self._seen: Set[Tuple[int, Tuple[Change, ...]]] = set()
@@ -138,8 +138,8 @@ class _Search:
             self._follow_module(whole, node, changes)
         elif self._is_noise(node) or name in _ROOM:
             return
-        elif isinstance(node.func, ast.Name) and whole in self._functions:
-            self._follow_function(self._functions[whole], changes)
+        elif name in self._functions and name not in _CHANGES and whole.split(".")[0] not in self._imported:
+            self._follow_function(self._functions[name], changes)
         elif name == "where" and len(node.args) == 3:
             self.follow(node.args[1], changes)
             self.follow(node.args[2], changes)
@@ -180,10 +180,12 @@ class _Search:
 
     def _follow_function(self, function: ast.FunctionDef, changes: Tuple[Change, ...]) -> None:
         returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
-        if not returned:
-            raise self._refused(function)
+        if not returned or None in returned or id(function) in self._path:
+            raise Unrecognised(f"{function.name} may give no action, or itself")
+        self._path.append(id(function))
         for value in returned:
             self.follow(value, changes)
+        self._path.pop()
 
     def _bounds(self, arguments: List[Any]) -> Any:
         """Return the bounds of a clip: None where they are those of the action space."""
@@ -246,7 +248,3 @@ def _receiver(node: ast.Call) -> Tuple[Any, List[Any]]:
     if not is_function and isinstance(name, ast.Attribute):
         return name.value, list(node.args)
     return (node.args[0], list(node.args[1:])) if node.args else (None, [])
-
-
-def _is_repeated(node: ast.FunctionDef, functions: List[ast.FunctionDef]) -> bool:
-    return sum(other.name == node.name for other in functions) > 1

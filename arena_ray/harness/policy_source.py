@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import functools
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from .policy_names import Given, names_of
 
 SAME_VALUES = frozenset(
     {"clone", "contiguous", "copy", "cpu", "detach", "flatten", "float", "numpy", "reshape", "to"}
@@ -24,13 +26,6 @@ _TORCH_DECORATORS = "torch/utils/_contextlib.py"  # ``@torch.no_grad()`` puts a 
 
 class Unrecognised(Exception):
     """The policy cannot be described for certain; says why."""
-
-
-class Given(NamedTuple):
-    """What is assigned to a name: *value*, or where it is unpacked, the *item* of it; -1 where that cannot be told."""
-
-    value: ast.expr
-    item: Optional[int] = None
 
 
 @functools.lru_cache(maxsize=8)
@@ -122,7 +117,7 @@ def is_changed(tree: ast.Module, value: ast.expr, seen: Optional[Set[str]] = Non
     if isinstance(value, ast.Name):
         if value.id in seen:
             return False
-        given = names_of(tree).given(value)  # nothing is given to what comes from outside, as an argument
+        given = names_of(tree).given(value)
         return not given or any(is_changed(tree, element(one), seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = called(value)
@@ -143,7 +138,7 @@ def makes_floats(call: ast.Call) -> bool:
     return name in ("float", "float32", "float64")
 
 
-def element(given: Given) -> ast.expr:
+def element(given: Given) -> Any:
     """Return the expression that is assigned; where it is one of a tuple that is written out, that element."""
     value = given.value
     if given.item is not None and isinstance(value, (ast.Tuple, ast.List)) and 0 <= given.item < len(value.elts):
@@ -171,76 +166,3 @@ def _filled_attributes(tree: ast.Module) -> Set[str]:
     """Return the names of all attributes to which something is assigned, of whatever object."""
     attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
     return {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
-
-
-class Names:
-    """What is assigned to the names of a script, each in its own scope: the module or a function."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self._given: Dict[Tuple[int, str], List[Given]] = {}
-        self._scopes: Dict[int, Tuple[int, ...]] = {}  # of each name, innermost first
-        pending: List[Tuple[ast.AST, Tuple[int, ...]]] = [(tree, (0,))]
-        while pending:
-            node, scopes = pending.pop()
-            if isinstance(node, ast.Name):
-                self._scopes[id(node)] = scopes
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                scopes = (id(node), *scopes)
-                for argument in ast.walk(node.args):
-                    if isinstance(argument, ast.arg):  # what is given to it comes from outside
-                        self._given.setdefault((id(node), argument.arg), [])
-            for target, value in _assignments(node):
-                for name, item in _names(target):
-                    self._given.setdefault((scopes[0], name), []).append(Given(value, item))
-            pending.extend((child, scopes) for child in ast.iter_child_nodes(node))
-        shared = [n for n in ast.walk(tree) if isinstance(n, (ast.Global, ast.Nonlocal))]
-        self._shared: Dict[str, List[Given]] = {name: [] for node in shared for name in node.names}
-        for (_, name), given in self._given.items():
-            self._shared.get(name, []).extend(given)
-
-    def given(self, node: ast.Name) -> List[Given]:
-        """Return what is assigned to *node* or its items; what changes it in place counts as such too."""
-        if node.id in self._shared:
-            return self._shared[node.id]
-        for scope in self._scopes.get(id(node), (0,)):
-            if (scope, node.id) in self._given:
-                return self._given[scope, node.id]
-        return []
-
-
-@functools.lru_cache(maxsize=8)
-def names_of(tree: ast.Module) -> Names:
-    """Return the names of a script."""
-    return Names(tree)
-
-
-def _assignments(node: Any) -> Iterator[Tuple[ast.AST, ast.expr]]:
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            yield target, node.value
-    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-        yield node.target, node.value
-    elif isinstance(node, (ast.For, ast.comprehension)):
-        yield node.target, node.iter
-    elif isinstance(node, ast.AugAssign):
-        room = ast.copy_location(ast.Constant(0), node)
-        yield node.target, ast.copy_location(ast.BinOp(room, node.op, node.value), node)
-    elif isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
-            yield node.func.value, node
-        for keyword in node.keywords:
-            if keyword.arg == "out":
-                yield keyword.value, node
-
-
-def _names(target: Any, item: Optional[int] = None) -> List[Tuple[str, Optional[int]]]:
-    if isinstance(target, ast.Name):
-        return [(target.id, item)]
-    if isinstance(target, ast.Subscript):
-        return _names(target.value, item)
-    if isinstance(target, ast.Starred):
-        return _names(target.value, -1)
-    if not isinstance(target, (ast.Tuple, ast.List)):
-        return []
-    is_plain = item is None and not any(isinstance(inner, ast.Starred) for inner in target.elts)
-    return [pair for index, inner in enumerate(target.elts) for pair in _names(inner, index if is_plain else -1)]

@@ -87,6 +87,29 @@ def test_an_evaluation_with_the_most_likely_action_is_by_the_same_policy(describ
     assert described["policy"] == describe(PPO)["policy"]
 
 
+HELPER = """
+def select_action(obs, epsilon=0.1):
+    if np.random.rand() < epsilon:
+        return np.array([envs.single_action_space.sample() for _ in range(envs.num_envs)])
+    values = q_network(torch.Tensor(obs).to(device))
+    return torch.argmax(values, dim=1).cpu().numpy()
+
+obs, _ ="""
+
+
+def test_a_function_of_the_script_may_choose_the_action(describe: Describe) -> None:
+    script = DQN.replace("obs, _ =", HELPER.lstrip()).replace("envs.step(actions)", "envs.step(select_action(obs))")
+    assert describe(script)["policy"] == describe(DQN)["policy"]
+    for old, new in (
+        ("select_action(obs))", "select_action(obs / 2))"),
+        ("    values = q", "    obs = obs / 2\n    values = q"),
+        ("inside =", "called = list(map(select_action, [obs]))\ninside ="),
+    ):
+        changed = describe(script.replace(old, new))
+        assert changed["policy"] is None
+        assert "observations may be changed before q_network gets them" in changed["missing"]
+
+
 @pytest.mark.parametrize(
     ("script", "old", "new", "missing"),
     [
