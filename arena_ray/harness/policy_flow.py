@@ -6,7 +6,7 @@ import ast
 import functools
 from typing import Any, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
-from .policy_names import Given, functions_of, imported_by, names_of
+from .policy_names import Given, imported_by, names_of
 from .policy_source import (
     ROOM,
     SAME_VALUES,
@@ -81,7 +81,7 @@ class _Search:
         self._text = text
         self._tree = tree
         self._names = names_of(tree)
-        self._functions = functions_of(tree)
+        self._functions = self._names.functions
         self._imported = imported_by(tree)
         self._callables = callables
         self._environments = environments

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Set, Tuple
 
-from .policy_names import Given, functions_of, names_of
+from .policy_names import Given, names_of
 
 SAME_VALUES = frozenset(
     {"clone", "contiguous", "copy", "cpu", "detach", "flatten", "float", "numpy", "reshape", "to"}
@@ -19,7 +19,7 @@ WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "
 """Functions that make a tensor or array of the numbers that they are given."""
 
 _SOURCES = frozenset({"reset", "step"})
-"""Methods of the environment from which observations come."""
+"""Methods of environments, also such as are made later, from which observations come."""
 
 ROOM = frozenset({"empty", "empty_like", "ones", "zeros", "zeros_like"})
 """Functions that make room for numbers."""
@@ -130,12 +130,14 @@ def is_changed(tree: ast.Module, value: Any, environments: FrozenSet[str], seen:
         return not given or any(is_changed(tree, element(one), environments, seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = called(value)
+        is_asked = dotted(value.func).split(".")[-2:] in [[one, name] for one in environments]
+        if name in names_of(tree).defined and not is_asked:  # the script's own, whatever its name says
+            return True
         if isinstance(value.func, ast.Attribute) and (name in SAME_VALUES or makes_floats(value)):
             return is_changed(tree, value.func.value, environments, seen)
         if name in WRAPPED and value.args:
             return is_changed(tree, value.args[0], environments, seen)
-        is_source = name in _SOURCES and dotted(value.func).split(".")[-2:-1] in [[one] for one in environments]
-        return not is_source and (name not in ROOM or name in functions_of(tree))
+        return name not in _SOURCES and name not in ROOM
     return True
 
 
