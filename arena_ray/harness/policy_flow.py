@@ -6,8 +6,9 @@ import ast
 import functools
 from typing import Any, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
-from .policy_names import Given, functions_of, imported_by, names_of
+from .policy_names import Given, imported_by, names_of
 from .policy_source import (
+    ROOM,
     SAME_VALUES,
     WRAPPED,
     Unrecognised,
@@ -27,7 +28,6 @@ _CHANGES = _SAME_ACTIONS | _WHOLE | WRAPPED | {"argmax", "clamp", "clip", "float
 _NOISE = frozenset(
     {"choice", "normal", "rand", "randint", "randn", "randn_like", "random", "standard_normal", "uniform"}
 )
-_ROOM = frozenset({"empty", "empty_like", "ones", "zeros", "zeros_like"})
 
 Change = Tuple[str, Any]
 """What happens to what the module answered: ``item`` i, ``sample``, ``attribute`` name, ``argmax`` and ``max`` with
@@ -55,7 +55,7 @@ def find(text: str, tree: ast.Module, callables: FrozenSet[str], environments: F
     Raises:
         Unrecognised: An action may be another one than the module's, or that cannot be told.
     """
-    search = _Search(text, tree, callables)
+    search = _Search(text, tree, callables, environments)
     for step in steps(tree, environments):
         search.follow(step.args[0], ())
     if not search.found:
@@ -76,14 +76,15 @@ def _is_step(node: ast.Call, environments: FrozenSet[str]) -> bool:
 
 
 class _Search:
-    def __init__(self, text: str, tree: ast.Module, callables: FrozenSet[str]) -> None:
+    def __init__(self, text: str, tree: ast.Module, callables: FrozenSet[str], environments: FrozenSet[str]) -> None:
         self.found: List[Acting] = []
         self._text = text
         self._tree = tree
         self._names = names_of(tree)
-        self._functions = functions_of(tree)
+        self._functions = self._names.functions
         self._imported = imported_by(tree)
         self._callables = callables
+        self._environments = environments
         self._path: List[int] = []
         self._seen: Set[Tuple[int, Tuple[Change, ...]]] = set()
 
@@ -136,19 +137,21 @@ class _Search:
         whole, name = dotted(node.func), called(node)
         if whole in self._callables:
             self._follow_module(whole, node, changes)
-        elif self._is_noise(node) or name in _ROOM:
+        elif self._is_noise(node) or name in ROOM:
             return
         elif name in self._functions and name not in _CHANGES and whole.split(".")[0] not in self._imported:
             self._follow_function(self._functions[name], changes)
         elif name == "where" and len(node.args) == 3:
-            self.follow(node.args[1], changes)
-            self.follow(node.args[2], changes)
+            for branch in node.args[1:]:
+                if isinstance(branch, ast.Constant) or (isinstance(branch, ast.Call) and called(branch) in ROOM):
+                    raise self._refused(node)
+                self.follow(branch, changes)
         else:
             self._follow_change(node, name, changes)
 
     def _follow_module(self, whole: str, node: ast.Call, changes: Tuple[Change, ...]) -> None:
         """Note a call of a module with an observation; one with what another call has answered changes that."""
-        if node.args and not is_changed(self._tree, node.args[0]):
+        if node.args and not is_changed(self._tree, node.args[0], self._environments):
             self.found.append(Acting(whole, node, changes))
             return
         before = len(self.found)

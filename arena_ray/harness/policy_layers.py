@@ -37,8 +37,10 @@ def described(nn: Any, module: Any, chain: Chain, name: str) -> Any:
 
 def check_hooks(module: Any, name: str) -> None:
     """Raise where calling *module* does more than the ``forward`` of its class."""
-    if any(getattr(module, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")):
-        raise Unrecognised(f"{name} has a forward hook")
+    everywhere = vars(sys.modules["torch.nn.modules.module"])
+    for hooks in ("forward_hooks", "forward_pre_hooks"):
+        if getattr(module, "_" + hooks, None) or everywhere.get("_global_" + hooks):
+            raise Unrecognised(f"{name} has a forward hook")
     if "forward" in vars(module):
         raise Unrecognised(f"{name} is called in a way of its own")
 
@@ -71,7 +73,7 @@ def after(chain: Chain, name: str, arguments: List[Any], keywords: Dict[str, Any
     """Return *chain* after the method or function *name*, with the rest of its arguments."""
     if name in _SAME and not chain.stage:
         return chain
-    if name == "astype" and not keywords and getattr(arguments[0], "__name__", "") in ("float32", "float64"):
+    if name == "astype" and [getattr(kind, "__name__", "") for kind in arguments] in (["float32"], ["float64"]):
         return chain
     if name in _ELEMENTWISE:
         if arguments or keywords:  # one of them may say that it is done in place
@@ -154,6 +156,8 @@ def attribute(owner: Any, name: str, default: Any) -> Any:
     """Return an attribute as it lies in *owner*, without running code of its class."""
     torch = torch_if_used()
     held = getattr(owner, "__dict__", {})
+    if name == "training":  # may be another one while the script acts
+        return default
     inner = ("_parameters", "_buffers", "_modules") if torch and isinstance(owner, torch.nn.Module) else ()
     for table in (held, *(held[part] for part in inner)):
         if name in table:

@@ -25,7 +25,12 @@ class Names:
     def __init__(self, tree: ast.Module) -> None:
         self._given: Dict[Tuple[int, str], List[Given]] = {}
         self._scopes: Dict[int, Tuple[int, ...]] = {}  # of each name, innermost first
-        arguments = _arguments(tree)
+        functions = _functions(tree)
+        self.defined = frozenset(functions)
+        """Names of all functions and methods of the script."""
+        self.functions = {name: nodes[0] for name, nodes in functions.items() if len(nodes) == 1}
+        """Those whose name only one of them has."""
+        arguments = _arguments(tree, self.functions)
         pending: List[Tuple[ast.AST, Tuple[int, ...]]] = [(tree, (0,))]
         while pending:
             node, scopes = pending.pop()
@@ -69,18 +74,16 @@ def imported_by(tree: ast.Module) -> FrozenSet[str]:
     return frozenset((alias.asname or alias.name).split(".")[0] for node in imports for alias in node.names)
 
 
-def functions_of(tree: ast.Module) -> Dict[str, ast.FunctionDef]:
-    """Return the functions and methods whose name only one of them has."""
+def _functions(tree: ast.Module) -> Dict[str, List[ast.FunctionDef]]:
     found: Dict[str, List[ast.FunctionDef]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             found.setdefault(node.name, []).append(node)
-    return {name: nodes[0] for name, nodes in found.items() if len(nodes) == 1}
+    return found
 
 
-def _arguments(tree: ast.Module) -> Dict[int, Dict[str, List[Given]]]:
+def _arguments(tree: ast.Module, functions: Dict[str, ast.FunctionDef]) -> Dict[int, Dict[str, List[Given]]]:
     """Return what is given to the arguments of each function that is only ever called by its name, by its node's id."""
-    functions = functions_of(tree)
     calls: Dict[str, List[ast.Call]] = {}
     named: Dict[str, int] = {}
     for node in ast.walk(tree):

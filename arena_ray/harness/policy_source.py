@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, Set, Tuple
 
 from .policy_names import Given, names_of
 
@@ -18,8 +18,11 @@ SAME_VALUES = frozenset(
 WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "from_numpy", "tensor"})
 """Functions that make a tensor or array of the numbers that they are given."""
 
-_SOURCES = frozenset({"empty", "reset", "sample", "step", "zeros", "zeros_like"})
-"""Calls from which observations come, or room for them."""
+_SOURCES = frozenset({"reset", "step"})
+"""Methods of environments, also such as are made later, from which observations come."""
+
+ROOM = frozenset({"empty", "empty_like", "ones", "zeros", "zeros_like"})
+"""Functions that make room for numbers."""
 
 _TORCH_DECORATORS = "torch/utils/_contextlib.py"  # ``@torch.no_grad()`` puts a function of this file around
 
@@ -105,27 +108,36 @@ def called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
 
 
-def is_changed(tree: ast.Module, value: ast.expr, seen: Optional[Set[str]] = None) -> bool:
-    """Return whether *value* may be something else than an observation as the environment gave it."""
-    seen = seen or set()
+def is_changed(tree: ast.Module, value: Any, environments: FrozenSet[str], seen: FrozenSet[str] = frozenset()) -> bool:
+    """Return whether *value* may be something else than an observation as the environment gave it.
+
+    Args:
+        tree: The script.
+        value: An expression of it.
+        environments: Names of the variables that hold the environment.
+        seen: Names on the way to it.
+    """
     if isinstance(value, ast.Constant):
         return False
-    if isinstance(value, ast.Attribute):  # of a batch that was sampled, say; not one that the script itself fills
-        return value.attr in _filled_attributes(tree)
+    if isinstance(value, ast.Attribute):
+        return value.attr in _filled_attributes(tree) or is_changed(tree, value.value, environments, seen)
     if isinstance(value, ast.Subscript):
-        return takes_columns(index_of(value)) or is_changed(tree, value.value, seen)
+        return takes_columns(index_of(value)) or is_changed(tree, value.value, environments, seen)
     if isinstance(value, ast.Name):
         if value.id in seen:
             return False
         given = names_of(tree).given(value)
-        return not given or any(is_changed(tree, element(one), seen | {value.id}) for one in given)
+        return not given or any(is_changed(tree, element(one), environments, seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = called(value)
+        is_asked = dotted(value.func).split(".")[-2:] in [[one, name] for one in environments]
+        if name in names_of(tree).defined and not is_asked:  # the script's own, whatever its name says
+            return True
         if isinstance(value.func, ast.Attribute) and (name in SAME_VALUES or makes_floats(value)):
-            return is_changed(tree, value.func.value, seen)
+            return is_changed(tree, value.func.value, environments, seen)
         if name in WRAPPED and value.args:
-            return is_changed(tree, value.args[0], seen)
-        return name not in _SOURCES
+            return is_changed(tree, value.args[0], environments, seen)
+        return name not in _SOURCES and name not in ROOM
     return True
 
 

@@ -131,6 +131,7 @@ def test_a_function_of_the_script_may_choose_the_action(describe: Describe) -> N
             "agent.actor[0].register_forward_hook(lambda *_: None);",
             "agent.actor.0 has a forward hook",
         ),
+        (PPO, "if action is None", "if self.training", "a line that is not understood: self.training"),
         (PPO, "inside =", "agent.actor[1].forward = torch.tanh;", "agent.actor.1 is called in a way of its own"),
         (DQN, "return self.network(x)", "return self.network(x).abs()", "not understood: self.network(x).abs()"),
         (DQN, "nn.ReLU()", "nn.LeakyReLU(0.2)", "q_network.network.1 is a LeakyReLU, a layer"),
@@ -150,12 +151,25 @@ def test_a_network_that_is_not_understood_is_missing_with_the_reason(
     assert missing in described["missing"]
 
 
+CHANGES = """
+scaled = lambda x: x / 2
+
+class Stack:
+    def step(self, x):
+        return x / 2
+
+stack = Stack()
+
+"""
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         (ASKED, "agent.get_action_and_value(next_obs / 2)"),
         (ASKED, "agent.get_action_and_value(next_obs[:, [1, 0, 3, 2]])"),
         (ASKED, "agent.get_action_and_value(scaled(next_obs))"),
+        (ASKED, "agent.get_action_and_value(stack.step(next_obs))"),
         (ASKED, "(lambda o: agent.get_action_and_value(o))(next_obs / 2)"),
         ("obs[step] = next_obs", "next_obs.div_(2)"),
         ("obs[step] = next_obs", "next_obs /= 2"),
@@ -165,7 +179,7 @@ def test_a_network_that_is_not_understood_is_missing_with_the_reason(
 )
 def test_observations_that_may_be_changed_on_their_way_are_told(describe: Describe, old: str, new: str) -> None:
     assert old in PPO
-    described = describe(PPO.replace("class Agent", "scaled = lambda x: x / 2\n\nclass Agent").replace(old, new))
+    described = describe(PPO.replace("class Agent", f"{CHANGES}class Agent").replace(old, new))
     assert described["policy"] is None
     assert "may be changed before agent.get_action" in described["missing"] or "lambda o:" in described["missing"]
 
@@ -183,6 +197,12 @@ def test_observations_that_may_be_changed_on_their_way_are_told(describe: Descri
         (TD3, "actions = actions.cpu().numpy()", "actions = actions.cpu().long().numpy()", "not understood: whole"),
         (TD3, "actions += torch.normal(0", "actions *= torch.normal(0", "its module gives: "),
         (TD3, "actions += torch", "actions += actor(torch.Tensor(obs)) * torch", "its module gives: "),
+        (
+            PPO,
+            TAKEN,
+            "envs.step(np.where(next_done, 1, action.numpy()))",
+            "another action than its module gives: np.wh",
+        ),
         (TD3, "inside =", "envs.step(target_actor(torch.Tensor(obs)).detach().numpy());", "several policies act"),
     ],
 )
