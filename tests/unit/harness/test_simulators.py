@@ -25,7 +25,7 @@ def copy_of(env):
     pickler.dump(env)
     assert pickler.notes == []
     file.seek(0)
-    return pickling.Unpickler(file, {}, None).load()
+    return pickling.Unpickler(file, {}, None, None).load()
 
 
 def course(env, actions):
