@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-import threading
-import time
+import subprocess
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +68,7 @@ def test_following_without_a_cluster_ends_and_says_why(arena: Arena, run: Run) -
 
 @pytest.mark.parametrize(("last", "expected"), [((), "one\ntwo\nthree\nfour\n"), (("--last", 1), "three\nfour\n")])
 def test_following_prints_lines_as_they_come_until_the_run_ends(
-    arena: Arena,
+    arena_process: Callable[..., subprocess.Popen[str]],
     run: Run,
     store: Store,
     workspace: Workspace,
@@ -76,15 +76,11 @@ def test_following_prints_lines_as_they_come_until_the_run_ends(
     last: tuple[object, ...],
     expected: str,
 ) -> None:
-    def go_on() -> None:
-        time.sleep(0.3)
-        print_lines(workspace, run, "four")
-        store.move_run(run.run_id, RunState.COMPLETED, attempt=1)
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    assert arena("logs", run.name, "-f", *last).stdout == expected
-    thread.join()
+    process = arena_process("logs", run.name, "-f", *last)
+    first = process.stdout.readline()
+    print_lines(workspace, run, "four")
+    store.move_run(run.run_id, RunState.COMPLETED, attempt=1)
+    assert first + process.stdout.read() == expected
 
 
 def test_metrics_has_a_line_a_tag(arena: Arena, run: Run) -> None:
