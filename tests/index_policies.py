@@ -1,4 +1,4 @@
-"""Small scripts of each family of policies whose actions are indices, in the form in which CleanRL writes them; none of them trains."""
+"""Small scripts of families whose actions are indices, in the form in which CleanRL writes them; none of them trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small scripts of each family of policies whose actions are numbers, and all families by their names."""
+"""Small scripts of families whose actions are numbers, in the same form; and all families by their names."""
 
 from __future__ import annotations
 
