@@ -1,4 +1,4 @@
-"""Small scripts of families whose actions are indices, in the form in which CleanRL writes them; none of them trains."""
+"""Small scripts of families whose actions are indices, in the form in which CleanRL writes them; none trains."""
 
 from __future__ import annotations
 
