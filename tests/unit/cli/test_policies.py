@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from policy_families import PPO_CONTINUOUS, Played
+from played_script import Played
+from policy_families import PPO_CONTINUOUS
 from policy_server import LocalEndpoints
 from unit.serving.conftest import DESCRIPTION, changed, make_checkpoint
 

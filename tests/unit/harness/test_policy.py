@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_families import C51, DQN, PPO, PPO_CONTINUOUS, SAC, TD3, Played
+from index_policies import C51, DQN, PPO
+from played_script import Played
+from policy_families import PPO_CONTINUOUS, SAC, TD3
 
 Described = dict[str, Any]
 Describe = Callable[[str], Described]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from policy_families import FAMILIES, Played
+from played_script import Played
+from policy_families import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
