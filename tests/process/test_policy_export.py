@@ -101,7 +101,7 @@ def test_evaluation_outside_equals_evaluation_inside(train: Any, tmp_path: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", [name for name in LONGER if (SCRIPTS / f"{name}.py").exists()])
+@pytest.mark.parametrize("script", LONGER)
 def test_a_trained_policy_does_as_well_outside_as_inside(train: Any, tmp_path: Path, script: str) -> None:
     inside, played = trained(train, tmp_path, script, episodes=20, **LONGER[script])
     figures = [f"{one.mean:.2f} (std {one.std:.2f})" for one in (inside, played)]
