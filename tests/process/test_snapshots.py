@@ -202,9 +202,12 @@ def test_nothing_of_the_script_runs_in_the_writer_but_what_pickles_it(train, tmp
     assert notes == ["garbage is collected: False", "finally", f"exit of {ours}"]
 
 
-def test_process_that_must_not_fork_writes_on_a_thread(train, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "line", ["import jax", "import numpy; shared = numpy.memmap('shared', shape=10, mode='w+')"], ids=["jax", "memmap"]
+)
+def test_process_that_must_not_fork_writes_on_a_thread(train, tmp_path, line: str) -> None:
     (tmp_path / "jax.py").touch()
-    trainer = held(train, 50, SCRIPT.replace("import atexit", "import jax, atexit"))
+    trainer = held(train, 50, SCRIPT.replace("import atexit", f"{line}\n    import atexit"))
     trainer.send("snapshot", path=str(tmp_path / "one"))
     trainer.hold_at(200)
     saved = next((m for m in trainer.messages if m["type"] == "snapshot_saved"), None)
