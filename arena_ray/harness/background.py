@@ -1,9 +1,9 @@
 """Write a snapshot beside the training: in a forked child, or on a thread where the process must not fork.
 
 A fork holds the training only as long as the kernel takes to copy its tables of pages: the child has the memory as it
-was at the boundary. Where an accelerator is in use, whose driver survives no fork, or where memory is shared with other
-processes, the training is held until all has been pickled into memory; hashing, writing and syncing then go on on a
-thread.
+was at the boundary. Where the state is small, where an accelerator is in use, whose driver survives no fork, or where
+memory is shared with other processes, the training is held until all has been pickled into memory; hashing, writing and
+syncing then go on on a thread.
 """
 
 from __future__ import annotations
