@@ -1,8 +1,9 @@
 """Write a snapshot beside the training: in a forked child, or on a thread where the process must not fork.
 
 A fork holds the training only as long as the kernel takes to copy its tables of pages: the child has the memory as it
-was at the boundary. Where an accelerator is in use, whose driver survives no fork, the training is held until all has
-been pickled into memory; hashing, writing and syncing then go on on a thread.
+was at the boundary. Where the state is small, where an accelerator is in use, whose driver survives no fork, or where
+memory is shared with other processes, the training is held until all has been pickled into memory; hashing, writing and
+syncing then go on on a thread.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def start(snapshot: Snapshot, *, may_fork: bool, hung_after_s: float) -> Writing
         Exception: As :meth:`Snapshot.fill`, where this process must not fork.
     """
     pickler_class()  # a child may not be able to import it
-    if may_fork and can_fork():
+    if may_fork and can_fork() and not snapshot.has_shared_memory():
         try:
             return Forked(snapshot, hung_after_s=hung_after_s)
         except OSError:  # no memory for a second process, or too many of them

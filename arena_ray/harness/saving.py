@@ -11,6 +11,9 @@ from . import background, checkpoint
 from .snapshot import Snapshot
 from .wire import Message
 
+SMALL_BYTES = 1 << 20
+"""A state of which no more was written the last time is pickled sooner than a process can be forked."""
+
 Place = Dict[str, Any]
 """Of a boundary: the keys ``boundary``, ``step``, ``last_step``, ``ended`` and ``generation``."""
 
@@ -28,6 +31,7 @@ class Saving:
         self._hung_after_s = hung_after_s
         self._thread: Optional[threading.Thread] = None
         self._may_fork = True
+        self._is_small = False  # not known before the first
         self._place: Optional[Place] = None  # of the newest snapshot, while the state is still that of it
         self._answer: Message = {}
         self.previous: Optional[Path] = None
@@ -49,7 +53,8 @@ class Saving:
             return
         self._place = None
         try:
-            writing = background.start(capture(), may_fork=self._may_fork, hung_after_s=self._hung_after_s)
+            may_fork = self._may_fork and not self._is_small
+            writing = background.start(capture(), may_fork=may_fork, hung_after_s=self._hung_after_s)
         except Exception as exc:  # noqa: BLE001 - a full disk or a strange object must not end the training
             self._tell(path, place, background.failure(exc), {})
             return
@@ -80,6 +85,7 @@ class Saving:
             self._send({"type": "snapshot_failed", "path": str(path), "boundary": place["boundary"], **reason})
             return
         self.previous = path
+        self._is_small = result["size_bytes"] <= SMALL_BYTES
         times = {"stall_s": clock["stall_s"], "seconds": monotonic() - clock["began"]}
         saved = {"type": "snapshot_saved", "path": str(path), "skipped": result["skipped"]}
         self._answer = {**saved, **place, **result, **times}

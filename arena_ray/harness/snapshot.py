@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
@@ -36,6 +37,20 @@ class Snapshot(NamedTuple):
         files.add_json(checkpoint.POLICY_NOTE, self.note)
         files.add(checkpoint.STATE, lambda file: capture.write_state(file, self.state, files.arrays))
         files.add_json(checkpoint.META, {**self.meta, "skipped": self.state.skipped})
+
+    def has_shared_memory(self) -> bool:
+        """Return whether a variable or a weight lies in memory that a forked child would see change.
+
+        What lies deeper inside objects is not looked at.
+        """
+        numpy, torch = sys.modules.get("numpy"), torch_if_used()
+        tensors = [tensor for named in self.state.weights.values() for tensor in named.values()]
+        for value in (*self.state.values.values(), *tensors):
+            if numpy is not None and isinstance(value, numpy.memmap):
+                return True
+            if torch is not None and isinstance(value, torch.Tensor) and value.is_shared():
+                return True
+        return False
 
     def write(
         self, fill: Callable[[checkpoint.Writer], None], on_progress: Callable[[], None] = lambda: None

@@ -16,7 +16,7 @@ from table import ratios, row
 from arena_ray.model.settings import Settings
 
 ROUNDS = 5
-STEPS = {"ppo": 80_000, "dqn": 80_000}
+STEPS = {"ppo": 80_000, "dqn": 80_000, "sac_continuous_action": 8_000}
 LOOK_EVERY_S = 0.5  # as the live view does
 
 

@@ -36,6 +36,7 @@ SCRIPT = """
             file.write(text + "\\n")
 
     random.seed(3)
+    ballast = bytes(2 << 20)  # a small state would not be written by a process of its own
     slow = Slow()
     total = 0.0
     try:
@@ -202,9 +203,12 @@ def test_nothing_of_the_script_runs_in_the_writer_but_what_pickles_it(train, tmp
     assert notes == ["garbage is collected: False", "finally", f"exit of {ours}"]
 
 
-def test_process_that_must_not_fork_writes_on_a_thread(train, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "line", ["import jax", "import numpy; shared = numpy.memmap('shared', shape=10, mode='w+')"], ids=["jax", "memmap"]
+)
+def test_process_that_must_not_fork_writes_on_a_thread(train, tmp_path, line: str) -> None:
     (tmp_path / "jax.py").touch()
-    trainer = held(train, 50, SCRIPT.replace("import atexit", "import jax, atexit"))
+    trainer = held(train, 50, SCRIPT.replace("import atexit", f"{line}\n    import atexit"))
     trainer.send("snapshot", path=str(tmp_path / "one"))
     trainer.hold_at(200)
     saved = next((m for m in trainer.messages if m["type"] == "snapshot_saved"), None)
@@ -213,6 +217,16 @@ def test_process_that_must_not_fork_writes_on_a_thread(train, tmp_path) -> None:
     assert saved["boundary"] == 50
     verify_checkpoint(tmp_path / "one", digest=saved["digest"])
     assert finish_from(train, tmp_path / "one") == final(trainer.finish()) == expected(train)
+
+
+def test_small_state_is_pickled_at_once_when_it_is_known_to_be_small(train, tmp_path) -> None:
+    trainer = held(train, 10, SCRIPT.replace("2 << 20", "2"))
+    trainer.snapshot(tmp_path / "one")
+    assert writer_of(tmp_path) != trainer.process.pid
+    trainer.hold_at(20)
+    saved = trainer.snapshot(tmp_path / "two")
+    assert writer_of(tmp_path) == trainer.process.pid
+    verify_checkpoint(tmp_path / "two", digest=saved["digest"])
 
 
 def test_generator_of_the_process_is_not_seeded_anew_in_the_writer(train, tmp_path) -> None:
@@ -351,8 +365,8 @@ def test_snapshots_one_after_the_other_never_lose_the_state(train, tmp_path) -> 
         else:
             trainer.restore(path)
         begin = trainer.messages[-1]["step"]
-        kill_at = begin + generator.randrange(10, 50)
-        trainer.send("grant", until_step=None)
+        kill_at = min(begin + generator.randrange(10, 50), 390)
+        trainer.send("grant", until_step=kill_at)
         while trainer.messages[-1]["step"] < kill_at:
             trainer.send("snapshot", path=str(tmp_path / f"{life}-{{step}}"))
             path = Path(trainer.wait_for("snapshot_saved")["path"])
