@@ -17,6 +17,7 @@ from arena_ray.model.settings import Settings
 
 ROUNDS = 5
 STEPS = {"ppo": 80_000, "dqn": 80_000, "sac_continuous_action": 8_000}
+ENVIRONMENTS = {"sac_continuous_action": "Pendulum-v1"}
 LOOK_EVERY_S = 0.5  # as the live view does
 
 
@@ -53,7 +54,7 @@ def bare_speed(script: Path, steps: int) -> float:
 
 def supervised_speed(arena: Arena, name: str, steps: int) -> float:
     """Return the last SPS that the same script logs under supervision, snapshots at their usual interval included."""
-    run = arena.start(name, flags={"total_timesteps": steps})
+    run = arena.start(name, env_id=ENVIRONMENTS.get(name, "CartPole-v1"), flags={"total_timesteps": steps})
     while not arena.run(run).state.is_final:
         time.sleep(LOOK_EVERY_S)
     arena.complete(run)
