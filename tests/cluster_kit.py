@@ -127,7 +127,16 @@ class Arena:
         return self.training_of(run).parent()
 
     def actor_of(self, run: Run) -> psutil.Process:
-        return self.guard_of(run).parent()
+        """Return the run actor: the process that holds the other end of the guard's leash."""
+        guard = self.guard_of(run)
+        number = guard.cmdline()[4]
+        leash = Path(f"/proc/{guard.pid}/fd/{number}").readlink()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                opened = {fd.readlink() for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+                if leash in opened and process.pid != guard.pid:
+                    return process
+        raise AssertionError(f"nobody holds the leash of {guard}")
 
     def services(self, title: str) -> list[psutil.Process]:
         """Return the cluster's processes whose Ray title begins so: ``OrchestratorActor``, ``DriverActor`` …"""

@@ -25,12 +25,15 @@ class RunTrainable(tune.Trainable):
     """One run on one node. A thin shell: all that it does is in :class:`Supervision`."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Start the run's next attempt."""
-        self._name = config["name"]
+        """Make ready for the run's next attempt, which the first step begins.
+
+        Tune may give the trial to an idle actor while this one is still coming up: nothing is begun until it is asked.
+        """
+        self._name, self._run_id, self._course = config["name"], config["run_id"], config["course"]
+        self._is_started = False
         node = ray.get_runtime_context().get_node_id()
         pool = WarmPool(owner=os.getppid(), directory=pool_of_this_user())  # the parent is the node's raylet
         self._supervision = Supervision(RayPort.find(), runners=load_runners().runners, node=node, pool=pool)
-        self._supervision.start(config["run_id"], course=config["course"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Serve another run from now on."""
@@ -40,6 +43,9 @@ class RunTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Let the training go on for one report interval; a stop waits no longer than that."""
+        if not self._is_started:
+            self._is_started = True
+            self._supervision.start(self._run_id, course=self._course)
         progress = self._supervision.advance(REPORT_INTERVAL_S)
         result: dict[str, Any] = {
             "global_step": progress.global_step,
