@@ -69,10 +69,10 @@ class Head:
         return run
 
     def orchestrator(self) -> str:
-        """Return the orchestrator's process; there is but one."""
+        """Return the pid of the orchestrator's process; there is but one. Its title tells what it is at, too."""
         processes = Arena.processes_naming(str(self.ray))
         [orchestrator] = [line for line in processes if "ray::OrchestratorActor" in line]
-        return orchestrator
+        return orchestrator.partition(":")[0]
 
 
 def prepare(directory: Path, ray: Path) -> dict[str, str]:
