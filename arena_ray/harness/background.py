@@ -8,6 +8,7 @@ syncing then go on on a thread.
 
 from __future__ import annotations
 
+import abc
 import errno
 import gc
 import json
@@ -33,15 +34,15 @@ _PROGRESS_EVERY_S = 1.0
 _NEVER_FORKED = ("jax", "tensorflow")  # their threads hold locks that nobody releases in a child
 
 
-class Writing:
+class Writing(abc.ABC):
     """A snapshot that is being written."""
 
     hung = False
     """Whether it stood still and was given up."""
 
+    @abc.abstractmethod
     def wait(self) -> Result:
         """Return once it is written, or cannot be."""
-        raise NotImplementedError
 
 
 def start(snapshot: Snapshot, *, may_fork: bool, hung_after_s: float) -> Writing:
