@@ -9,12 +9,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from arena_ray.host.api import HostedApi
 from arena_ray.host.connection import Connection
+from arena_ray.host.context import Context
+from arena_ray.host.notes import Notes
+from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
 from arena_ray.plugin.discovery import find_source
 from arena_ray.plugin.protocol import PluginStopped
@@ -26,45 +28,56 @@ Found = tuple[Callable[..., Any], Mapping[str, Any]]
 """A plugin's function, and its settings."""
 
 
-@dataclass(frozen=True)
-class Context:
-    """See :class:`arena_ray.plugin.protocol.PluginContext`."""
-
-    plugin_name: str
-    execution_id: str
-    experiment_id: str
-    experiment: str
-    scope: str
-    settings: Mapping[str, Any]
-    connection: Connection
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the user wants this to end."""
-        return self.connection.stopping.is_set()
-
-
 def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> None:
-    """Call the plugin's function and tell how it ended.
+    """Call the plugin's function and tell how it ended; one that looks at something, again and again.
 
     Args:
         begin: What the driver said of the execution.
         connection: Where its calls go.
         find: Returns the function and its settings.
     """
-    api, origin = HostedApi(connection), ""
+    connection.is_repeating = bool(begin.get("has_journal"))
+    origin = ""
     try:
         function, settings = find()
         origin = inspect.unwrap(function).__code__.co_filename
-        function(Context(**begin["context"], settings=settings, connection=connection), api)
+        if begin["context"]["scope"] == Scope.EXPERIMENT:
+            _call(function, {**begin["context"], "settings": settings}, connection)
+        else:
+            _look(function, {**begin["context"], "settings": settings}, connection, origin=origin)
     except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
         is_stopped = isinstance(exc, PluginStopped) and connection.stopping.is_set()
         outcome = {"outcome": "stopped"} if is_stopped else {"outcome": "failed", "reason": _reason(exc, origin)}
-        connection.tell("ended", **outcome, troubles=api.troubles)
+        connection.tell("ended", **outcome)
         if not is_stopped:
             traceback.print_exc()
     else:
-        connection.tell("ended", outcome="returned", troubles=api.troubles)
+        connection.tell("ended", outcome="returned")
+
+
+def _call(function: Callable[..., Any], keys: dict[str, Any], connection: Connection, *, occasion: str = "") -> Any:
+    context = Context(**keys, connection=connection)
+    notes = Notes(connection, scope=context.scope, occasion=occasion)
+    if context.scope == Scope.RUN:
+        notes.last["run"] = context.target_id
+    return function(context, HostedApi(connection, execution_id=context.execution_id, notes=notes))
+
+
+def _look(function: Callable[..., Any], keys: dict[str, Any], connection: Connection, *, origin: str) -> None:
+    """Call the function for each thing that it is to look at, and tell what it says of it, until the wire is closed."""
+    while (look := connection.begun.get()) is not None:
+        try:
+            verdict = _call(function, keys | look["context"], connection, occasion=look["occasion"])
+        except BaseException as exc:  # noqa: BLE001 - as in run
+            traceback.print_exc()
+            connection.tell("looked", look=look["look"], failure=_reason(exc, origin))
+        else:
+            connection.tell("looked", look=look["look"], verdict=verdict if _is_plain(verdict) else repr(verdict))
+
+
+def _is_plain(verdict: Any) -> bool:
+    several = verdict if isinstance(verdict, list | tuple) else [verdict]
+    return all(each is None or isinstance(each, str) for each in several)
 
 
 def _reason(exc: BaseException, origin: str) -> str:
@@ -80,8 +93,9 @@ def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:
     Raises:
         SpecError: It is not there any more, or does not take these settings.
     """
-    name, directories = begin["context"]["plugin_name"], [Path(each) for each in begin["directories"]]
-    source = find_source(Catalog(directories, timeout_s=timeout_s).require(name).source, directories)
+    context, directories = begin["context"], [Path(each) for each in begin["directories"]]
+    name, scope = context["plugin_name"], Scope(context["scope"])
+    source = find_source(Catalog(directories, timeout_s=timeout_s).require(name, scope=scope).source, directories)
     [plugin] = [each for each in source.load() if isinstance(each, Plugin) and each.name == name]
     return plugin.function, check_settings(plugin.schema, begin["settings"], place=f"plugin {plugin.name}")
 

@@ -1,119 +1,176 @@
 """The api of a plugin's function: what it asks for goes to the driver, and on to the orchestrator.
 
-Calls that make something are counted, and made known with their number: when the process of the plugin is started
-anew its function begins from the top, and is given what it has made already.
+Every call is written down there with its answer. When the process of the plugin is started anew its function begins
+from the top, and is given the same answers until it has come to where it was.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from arena_ray.host.connection import Connection
 from arena_ray.host.database import RegistryDatabase
+from arena_ray.host.mutation import mutate
 from arena_ray.host.notes import Notes
-from arena_ray.host.run import HostedRun
-from arena_ray.model.records import Revision, Run
+from arena_ray.host.run import HostedRun, get_metrics
+from arena_ray.model.errors import PluginMistake
+from arena_ray.model.records import Revision
 from arena_ray.model.spec import FlagValue
-from arena_ray.plugin.protocol import PluginRun, PluginStopped, RunEnd
+from arena_ray.plugin.handles import Metrics, PluginRun, RunEnd
 from arena_ray.plugin.study import Study, StudyResult, study_to_data
-
-FIRST_LOOK_S = 0.1
-LONGEST_LOOK_S = 1.0
 
 
 class HostedApi:
-    """See :class:`arena_ray.plugin.protocol.PluginApi`."""
+    """See :class:`arena_ray.plugin.protocol.PluginApi`.
 
-    def __init__(self, connection: Connection, *, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        connection: Where its calls go.
+        execution_id: What draws of random numbers begin with.
+        notes: Writes the notes.
+    """
+
+    def __init__(self, connection: Connection, *, execution_id: str, notes: Notes) -> None:
         self._connection = connection
-        self._clock = clock
-        self._notes = Notes(connection)
+        self._execution_id = execution_id
+        self._notes = notes
         self._revisions = itertools.count()
         self._members = itertools.count()
+        self._mutations = itertools.count()
         self._parent: str | None = None
         self.db = RegistryDatabase(connection)
-        self.troubles: list[str] = []
-        """What went wrong though the function may not have looked."""
+
+    def create_revision(
+        self,
+        name: str,
+        *,
+        hyperparameters: Mapping[str, FlagValue] | None = None,
+        flags: Mapping[str, FlagValue] | None = None,
+        config_updates: Mapping[str, Any] | None = None,
+        merge_strategy: str = "deep",
+        environment_id: str | None = None,
+        parent_revision_id: str | None = None,
+        notes: str = "",
+    ) -> Revision:
+        """Make a revision; the next runs are of it."""
+        if merge_strategy not in ("deep", "shallow"):
+            raise PluginMistake(f"merge_strategy is 'deep' or 'shallow', not {merge_strategy!r}")
+        answer = self._connection.call_unless_stopped(
+            "add_revision",
+            number=next(self._revisions),
+            name=name,
+            notes=notes,
+            parent_id=parent_revision_id or self._parent,
+            hyperparameters=dict(hyperparameters or {}),
+            flags=dict(flags or {}),
+            config=dict(config_updates or {}),
+            is_deep=merge_strategy == "deep",
+            env_id=environment_id,
+        )
+        revision = Revision.model_validate(answer)
+        self._parent = self._notes.last["revision"] = revision.revision_id
+        return revision
 
     def create_revision_with_hyperparameters(
-        self, name: str, hyperparameters: Mapping[str, FlagValue], *, notes: str = ""
+        self, name: str, hyperparameters: Mapping[str, FlagValue], behavior_name: str | None = None, notes: str = ""
     ) -> Revision:
         """Make a revision with other hyperparameters; the next runs are of it."""
-        return self._add_revision(name, notes, hyperparameters=dict(hyperparameters))
+        if behavior_name is None:
+            return self.create_revision(name, hyperparameters=hyperparameters, notes=notes)
+        updates = {"behaviors": {behavior_name: {"hyperparameters": dict(hyperparameters)}}}
+        return self.create_revision(name, config_updates=updates, notes=notes)
 
     def create_revision_with_config_updates(
-        self, name: str, config_updates: Mapping[str, Any], *, merge_strategy: str = "deep", notes: str = ""
+        self, name: str, config_updates: Mapping[str, Any], merge_strategy: str = "deep", notes: str = ""
     ) -> Revision:
         """Make a revision with another nested configuration; the next runs are of it."""
-        if merge_strategy not in ("deep", "shallow"):
-            raise ValueError(f"merge_strategy is 'deep' or 'shallow', not {merge_strategy!r}")
-        return self._add_revision(name, notes, config=dict(config_updates), is_deep=merge_strategy == "deep")
-
-    def _add_revision(self, name: str, notes: str, **changes: Any) -> Revision:
-        keys = {"number": next(self._revisions), "name": name, "notes": notes, "parent_id": self._parent, **changes}
-        revision = Revision.model_validate(self._connection.call_unless_stopped("add_revision", **keys))
-        self._parent = revision.revision_id
-        return revision
+        return self.create_revision(name, config_updates=config_updates, merge_strategy=merge_strategy, notes=notes)
 
     def create_run(
         self, config: Mapping[str, FlagValue] | None = None, description: str = "", *, seed: int | None = None
     ) -> HostedRun:
         """Queue a run of the revision that this execution made last, or else of the experiment's own."""
-        keys = {"member": next(self._members), "revision_id": self._parent, "flags": dict(config or {})}
-        keys |= {"description": description, "seed": seed}
-        record = Run.model_validate(self._connection.call_unless_stopped("start_run", **keys))
-        return HostedRun(record, connection=self._connection, notes=self._notes)
+        answer = self._connection.call_unless_stopped(
+            "start_run",
+            member=next(self._members),
+            revision_id=self._parent,
+            flags=dict(config or {}),
+            description=description,
+            seed=seed,
+        )
+        run = HostedRun(answer, connection=self._connection, notes=self._notes)
+        self._notes.last["run"] = run.run_id
+        return run
+
+    def get_run(self, run_id: str) -> HostedRun:
+        """Return a run of the experiment."""
+        answer = self._connection.call("run", run_id=run_id)
+        return HostedRun(answer, connection=self._connection, notes=self._notes)
+
+    def get_metrics(
+        self, run_id: str, metric_names: Sequence[str] | str | None = None, *, max_points: int = 200
+    ) -> Metrics:
+        """Return what a run's script has logged."""
+        return get_metrics(self._connection, run_id, metric_names, max_points=max_points)
+
+    def get_experiment_data(self) -> dict[str, Any]:
+        """Return the experiment with its revisions, runs and notes."""
+        answer: dict[str, Any] = self._connection.call("experiment_data")
+        return answer
+
+    def stop_run(self, run_id: str, reason: str = "") -> None:
+        """Ask for a run's end."""
+        self._connection.call("stop_run", run_id=run_id, reason=str(reason))
 
     def wait_for_completion(
         self, runs: Sequence[PluginRun] | PluginRun, timeout_minutes: float | None = None
     ) -> dict[str, RunEnd]:
         """Wait until all of *runs* are over and return how each ended, by its id."""
         listed = list(runs) if isinstance(runs, Sequence) else [runs]
-        deadline = None if timeout_minutes is None else self._clock() + timeout_minutes * 60.0
-        pause_s = FIRST_LOOK_S
-        while True:
-            records = self._look([run.run_id for run in listed])
-            late = [record for record in records if not record.state.is_final]
-            if not late:
-                break
-            if deadline is not None and self._clock() >= deadline:
-                self._tell_late(late, timeout_minutes or 0.0)
-                break
-            self._pause(pause_s)
-            pause_s = min(LONGEST_LOOK_S, pause_s * 1.5)
-        return {record.run_id: _end_of(record) for record in records}
+        answer = self._connection.call_unless_stopped(
+            "wait_for_completion", run_ids=[run.run_id for run in listed], timeout_minutes=timeout_minutes
+        )
+        ends: dict[str, RunEnd] = answer["ends"]
+        return ends
 
-    def _look(self, run_ids: list[str]) -> list[Run]:
-        answer = self._connection.call_unless_stopped("runs", run_ids=run_ids)
-        return [Run.model_validate(record) for record in answer]
+    def wait(self, seconds: float = 0.0, minutes: float = 0.0, steps: int = 0) -> None:
+        """Wait that long, or until the runs of this execution have trained so many steps more."""
+        self._connection.call_unless_stopped("wait", seconds=seconds + minutes * 60.0, steps=steps)
 
-    def _tell_late(self, late: list[Run], minutes: float) -> None:
-        for record in late:
-            text = f"gave up waiting for {record.name} after {minutes:g} min: it is {record.state.value}"
-            self.troubles.append(text)
-            self._notes.warn("gave up on", text, run_id=record.run_id)
+    def add_note(self, message: str, target_type: str | None = None, *, key: str | None = None) -> None:
+        """Write a note; also after a stop."""
+        self._notes.add(str(message), target_type, key=key)
 
-    def wait(self, seconds: float = 0.0, *, minutes: float = 0.0) -> None:
-        """Wait that long."""
-        self._pause(seconds + minutes * 60.0)
+    def log(self, message: str, level: str = "info", metadata: Mapping[str, Any] | None = None) -> None:
+        """Write a line to the execution's own log, unless it was written before the function began anew."""
+        if not self._connection.is_repeating:
+            told = f" {json.dumps(dict(metadata), default=str)}" if metadata else ""
+            print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {level.upper()} {message}{told}", flush=True)
 
-    def _pause(self, seconds: float) -> None:
-        if self._connection.stopping.wait(seconds):
-            raise PluginStopped
-
-    def add_note(self, message: str) -> None:
-        """Write a note on the experiment; also after a stop."""
-        self._notes.add(str(message))
+    def mutate_config(self, base: Mapping[str, Any], rate: float = 0.2) -> dict[str, Any]:
+        """Return *base* with each number changed at random by up to *rate* of itself."""
+        return mutate(base, rate, seed=f"{self._execution_id}/{next(self._mutations)}")
 
     def tune(self, **keys: Any) -> StudyResult:
         """Train runs over a search space and return when all of them are over."""
         answer = self._connection.call_unless_stopped("tune", study=study_to_data(Study(**keys)))
         return StudyResult.model_validate(answer)
 
+    def deploy(self, run: PluginRun | str, name: str, *, select: str = "best") -> int:
+        """Let a checkpoint of a run answer under a name, and return the number of the version."""
+        run_id = run if isinstance(run, str) else run.run_id
+        return int(self._connection.call_unless_stopped("deploy", run_id=run_id, name=name, select=select))
 
-def _end_of(record: Run) -> RunEnd:
-    ends: dict[str, RunEnd] = {"completed": "completed", "failed": "failed", "stopped": "stopped"}
-    return ends.get(record.state.value, "timed_out")
+    def is_llm_available(self) -> bool:
+        """Return False: no language model comes with arena_ray."""
+        return False
+
+    def llm(self, prompt: str) -> str:
+        """Refuse: there is none."""
+        raise PluginMistake(
+            "no language model comes with arena_ray; ask one by its own package, "
+            "and look at is_llm_available() before you call llm()"
+        )

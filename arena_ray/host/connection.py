@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import itertools
 import queue
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from arena_ray.model import errors
-from arena_ray.model.errors import ArenaError, rebuild_error
+from arena_ray.model.errors import ArenaError, PluginMistake, rebuild_error
 from arena_ray.plugin.protocol import PluginStopped
 from arena_ray.runner.wire import Message, Wire
 
 LOOK_S = 0.5
+_HERE = str(Path(__file__).parent)
 
 
 class Connection:
-    """Asks the driver. Threads of the plugin may share one."""
+    """Asks the driver, one call after the other: each has its number, which is its place in the execution's journal.
+
+    Calls belong to the thread that has made this: calls of several threads would have another order each time.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._numbers = itertools.count(1)
-        self._answers: dict[int, queue.SimpleQueue[Message]] = {}
+        self._numbers = itertools.count()
+        self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._thread = threading.get_ident()
+        self.begun: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        """What the function is called for, again and again, where its scope is run or revision."""
         self.stopping = threading.Event()
+        self.is_repeating = False
+        """Whether the newest answer was one that the function had been given before it began anew."""
 
     def serve(self) -> None:
         """Hand over what comes down, until the driver is gone."""
@@ -30,8 +41,10 @@ class Connection:
             message = self._wire.receive(LOOK_S)
             if message is None:
                 continue
-            if message["type"] == "answer" and (waiting := self._answers.pop(message["id"], None)):
-                waiting.put(message)
+            if message["type"] == "answer":
+                self._answers.put(message)
+            elif message["type"] == "look":
+                self.begun.put(message)
             elif message["type"] == "stop":
                 self.stopping.set()
 
@@ -39,39 +52,54 @@ class Connection:
         """Say something that has no answer."""
         self._wire.send(kind, **keys)
 
-    def call(self, method: str, **keys: Any) -> Any:
+    def call(self, method: str, **arguments: Any) -> Any:
         """Return what the driver answers.
 
         Raises:
             ArenaError: What the driver raised.
         """
-        return self._call(method, keys, until_stopped=False)
+        return self._call(method, arguments, until_stopped=False)
 
-    def call_unless_stopped(self, method: str, **keys: Any) -> Any:
+    def call_unless_stopped(self, method: str, **arguments: Any) -> Any:
         """Return what the driver answers, however long that takes, but not beyond a stop.
 
         Raises:
             ArenaError: What the driver raised.
             PluginStopped: The user has stopped the plugin.
         """
-        return self._call(method, keys, until_stopped=True)
+        return self._call(method, arguments, until_stopped=True)
 
-    def _call(self, method: str, keys: dict[str, Any], *, until_stopped: bool) -> Any:
+    def _call(self, method: str, arguments: dict[str, Any], *, until_stopped: bool) -> Any:
+        if threading.get_ident() != self._thread:
+            raise PluginMistake(
+                f"{method} was called in another thread than that of the plugin's function; "
+                "calls are written down in their order, which threads do not keep: call the api in one place"
+            )
         if until_stopped and self.stopping.is_set():
             raise PluginStopped
-        number, waiting = next(self._numbers), queue.SimpleQueue[Message]()
-        self._answers[number] = waiting
-        self._wire.send("call", id=number, method=method, keys=keys)
+        number = next(self._numbers)
+        self._wire.send("call", number=number, method=method, arguments=arguments, where=_caller())
         while True:
             try:
-                answer = waiting.get(timeout=LOOK_S)
+                answer = self._answers.get(timeout=LOOK_S)
             except queue.Empty:
                 if until_stopped and self.stopping.is_set():
                     raise PluginStopped from None
                 continue
-            if "error" in answer:
+            if answer["number"] != number:
+                continue  # of a call that a stop has cut short
+            self.is_repeating = bool(answer.get("is_recorded"))
+            if answer.get("error"):
                 raise _error(answer["error"])
-            return answer["result"]
+            return answer["answer"]
+
+
+def _caller() -> str:
+    """Return file and line of the plugin's call."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
 
 
 def _error(told: dict[str, str]) -> ArenaError:

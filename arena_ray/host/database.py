@@ -9,7 +9,7 @@ from arena_ray.host.connection import Connection
 
 
 class RegistryTable:
-    """See :class:`arena_ray.plugin.protocol.Table`."""
+    """See :class:`arena_ray.plugin.handles.Table`."""
 
     def __init__(self, connection: Connection, kind: str) -> None:
         self._connection = connection
@@ -17,16 +17,17 @@ class RegistryTable:
 
     def find(self, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows whose values equal those of *query*, oldest first; all without one."""
-        rows: list[dict[str, Any]] = self._connection.call("find", kind=self._kind)
-        return [row for row in rows if all(row.get(key) == value for key, value in (query or {}).items())]
+        rows: list[dict[str, Any]] = self._connection.call("find", kind=self._kind, query=dict(query or {}))
+        return rows
 
     def find_one(self, query: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the newest of those rows, or None."""
-        return next(reversed(self.find(query)), None)
+        row: dict[str, Any] | None = self._connection.call("find_one", kind=self._kind, query=dict(query or {}))
+        return row
 
 
 class RegistryDatabase:
-    """See :class:`arena_ray.plugin.protocol.Database`."""
+    """See :class:`arena_ray.plugin.handles.Database`."""
 
     def __init__(self, connection: Connection) -> None:
         self.experiments = RegistryTable(connection, "experiments")

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from arena_ray.host.connection import Connection
+from arena_ray.model.errors import PluginMistake
+
+TARGETS = ("experiment", "run", "revision")
 
 
 class Notes:
-    """Writes notes."""
+    """Writes notes.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: Where they go.
+        scope: What the plugin is at work on.
+        occasion: What the name of each note begins with that bears no key: empty where there is one function call only.
+    """
+
+    def __init__(self, connection: Connection, *, scope: str, occasion: str = "") -> None:
         self._connection = connection
+        self._scope = scope
+        self._occasion = occasion
         self._numbers = itertools.count()
+        self.last: dict[str, str] = {}
+        """The run and the revision, by id, that notes on ``run`` and ``revision`` are about."""
 
-    def add(self, text: str) -> None:
-        """Write the plugin's next note, on the experiment."""
-        self._connection.call("add_note", call=f"note {next(self._numbers)}", text=text)
+    def add(self, text: str, target_type: str | None, *, key: str | None) -> None:
+        """Write a note on what *target_type* means here.
 
-    def warn(self, occasion: str, text: str, *, run_id: str) -> None:
-        """Write down, once for each run, what the plugin did not ask for: whether it comes depends on the clock."""
-        self._connection.call("add_note", call=f"{occasion} {run_id}", text=f"⚠️ {text}", run_id=run_id)
+        Raises:
+            PluginMistake: It means nothing.
+        """
+        target = target_type or self._scope
+        if target not in TARGETS:
+            raise PluginMistake(f"target_type is one of {', '.join(TARGETS)}, not {target!r}")
+        if target == "experiment":
+            self.add_on("experiment", "", text, key=key)
+        elif target in self.last:
+            self.add_on(target, self.last[target], text, key=key)
+        else:
+            raise PluginMistake(f"a note on a {target} was to be written before this execution has made one")
+
+    def add_on(self, target: str, target_id: str, text: str, *, key: str | None) -> None:
+        """Write a note on the experiment, or on the run or the revision of this id."""
+        about: dict[str, Any] = {} if target == "experiment" else {f"{target}_id": target_id}
+        name = f"note {self._occasion}{next(self._numbers)}" if key is None else f"{key} of {target_id or target}"
+        self._connection.call("add_note", call=name, text=text, **about)

@@ -18,6 +18,7 @@ from arena_ray.model.states import (
     PolicyState,
     Resume,
     RunState,
+    Scope,
 )
 
 
@@ -167,6 +168,25 @@ class Execution(Record):
     ended_at: datetime | None = None
     revision_id: str | None = None
     """The revision that it began with; None where an older version began it."""
+    scope: Scope = Scope.EXPERIMENT
+
+
+class JournalEntry(Record):
+    """A call of a plugin's function, at its place among the calls of its execution, and what was answered."""
+
+    number: int
+    """The place, counted from 0."""
+    repeats: int = 0
+    """So many calls after it were the same, and answered the same: it stands for them too."""
+    method: str
+    arguments: dict[str, Any]
+    answer: Any = None
+    """As JSON. As long as the call waits for steps: those of the execution's runs when it began."""
+    error: dict[str, str] | None = None
+    """Class and message of what was raised instead."""
+    created_at: datetime
+    ended_at: datetime | None = None
+    """None as long as the call waits for something."""
 
 
 class Milestone(Record):
@@ -222,12 +242,13 @@ class Lineage(Record):
 
 
 class Note(Record):
-    """What a plugin, or we, have written down about an experiment or one of its runs."""
+    """What a plugin, or we, have written down about an experiment, one of its runs or one of its revisions."""
 
     note_id: str
     experiment_id: str
     execution_id: str | None = None
     run_id: str | None = None
+    revision_id: str | None = None
     text: str
     created_at: datetime
 

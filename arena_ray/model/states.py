@@ -55,6 +55,17 @@ class Resume(StrEnum):
     """Bit for bit as if it had never stopped: a probe has shown it for this script, environment and interpreter."""
 
 
+class Scope(StrEnum):
+    """What a plugin is at work on."""
+
+    EXPERIMENT = "experiment"
+    """It steers an experiment: makes its revisions and its runs."""
+    RUN = "run"
+    """It watches an experiment's runs while they train, and may stop or pause them."""
+    REVISION = "revision"
+    """It looks at each revision before that exists, and may refuse it."""
+
+
 class ExecutionState(StrEnum):
     """Where a plugin execution stands."""
 

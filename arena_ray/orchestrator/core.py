@@ -26,6 +26,8 @@ from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
 from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
+from arena_ray.orchestrator.plugin_calls import PluginCalls
+from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reserve import Reserve
@@ -91,12 +93,18 @@ class Orchestrator:
         self.policies = Policies(
             workspace, store=store, endpoints=endpoints, token=partial(endpoint_token, workspace, settings)
         )
-        self.plugins = PluginOrders(
-            workspace,
+        orders = PluginOrders(
             store=store,
             bundles=self._bundles,
             runners=runners,
             locks=self._locks,
+            stop=self.executions.end_run,
+            deploy=lambda run_id, name, select: self.policies.deploy(run_id, name, select=select).version,
+        )
+        self.plugins = PluginCalls(
+            store=store,
+            orders=orders,
+            looks=PluginLooks(workspace, store=store, hub=hub),
             require=self.executions.require,
         )
         self.experiments = Experiments(store, runs=self, drivers=drivers)

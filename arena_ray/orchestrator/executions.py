@@ -232,6 +232,10 @@ class Executions:
         """
         run = self._store.require_run(run_id)
         self._require_driver(run.experiment_id, driver)
+        self.end_run(run_id, reason)
+
+    def end_run(self, run_id: str, reason: str) -> None:
+        """Ask for the run's end at its next boundary, after a last snapshot. One that has ended stays as it is."""
         with self._locks[run_id]:
             run = self._store.require_run(run_id)
             if run.state in (RunState.QUEUED, RunState.PAUSED):

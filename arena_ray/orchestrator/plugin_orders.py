@@ -1,17 +1,16 @@
-"""What the functions of plugins ask for, carried out: revisions, runs, notes, and looks into the registry."""
+"""What the functions of plugins ask for, carried out: revisions, runs, notes, ends of runs, deployments."""
 
 from __future__ import annotations
 
 import copy
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from arena_ray.model.errors import NotFound, SpecError
-from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Execution, Note, Record, Revision, Run
+from arena_ray.model.errors import IllegalTransition, NotFound, SpecError
+from arena_ray.model.records import Execution, Note, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.executions import pause_with_execution
@@ -21,42 +20,44 @@ from arena_ray.registry.submission import Authorship
 from arena_ray.runner.arguments import check_flags
 from arena_ray.runner.protocol import Runner
 from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
-from arena_ray.telemetry.archive import read_log_tail
-
-MOST_LOG_LINES = 10_000
 
 
 class PluginOrders:
     """Carries out what plugins order. Thread-safe; an order that comes twice is carried out once.
 
-    *require* returns the execution of an id, for the token of the experiment's driver.
+    Args:
+        store: Where revisions, runs and notes are made.
+        bundles: The files of scripts.
+        runners: They know what a script takes.
+        locks: One for each run and each execution.
+        stop: Asks for the end of a run, for a reason.
+        deploy: Lets a checkpoint of a run answer under a name, and returns the version's number.
     """
 
     def __init__(
         self,
-        workspace: Workspace,
         *,
         store: Store,
         bundles: BundleStore,
         runners: Mapping[str, Runner],
         locks: defaultdict[str, threading.RLock],
-        require: Callable[[str, str], Execution],
+        stop: Callable[[str, str], Any],
+        deploy: Callable[[str, str, str], int],
     ) -> None:
-        self._workspace = workspace
         self._store = store
         self._bundles = bundles
         self._runners = runners
         self._locks = locks
-        self._require = require
+        self._stop = stop
+        self._deploy = deploy
 
-    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
+    def add_revision(self, execution: Execution, order: RevisionOrder) -> Revision:
         """Make the revision, unless it exists.
 
         Raises:
-            StaleDriver: Another driver has claimed the experiment since.
             SpecError: The script or the runner does not take it, or this call made another revision before.
         """
-        execution = self._require(execution_id, driver)
+        execution_id = execution.execution_id
         with self._locks[execution_id]:
             parent = self._parent(execution, order.parent_id)
             config = _merge(parent.config, order.config, is_deep=order.is_deep)
@@ -69,8 +70,13 @@ class PluginOrders:
                 execution,
                 parent,
                 hyperparameters=parent.hyperparameters | order.hyperparameters,
-                flags={name: value for name, value in _own_flags(parent).items() if name not in order.hyperparameters},
+                flags={
+                    name: value
+                    for name, value in (_own_flags(parent) | order.flags).items()
+                    if name not in order.hyperparameters
+                },
                 config=config,
+                env_id=order.env_id,
                 author=Authorship(
                     execution_id,
                     f"revision {order.number}",
@@ -84,14 +90,13 @@ class PluginOrders:
             raise _differs(execution, f"made revision {made.name!r}", f"revision {order.name!r}")
         return made
 
-    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
+    def start_run(self, execution: Execution, order: RunOrder) -> Run:
         """Queue the run, unless it exists.
 
         Raises:
-            StaleDriver: Another driver has claimed the experiment since.
             SpecError: The script does not take its flags.
         """
-        execution = self._require(execution_id, driver)
+        execution_id = execution.execution_id
         with self._locks[execution_id]:
             revision = self._parent(execution, order.revision_id)
             if order.flags:
@@ -141,6 +146,7 @@ class PluginOrders:
         flags: Mapping[str, FlagValue],
         config: Mapping[str, Any],
         author: Authorship,
+        env_id: str | None = None,
     ) -> Revision:
         bundle = self._bundles.load(parent.bundle)
         report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)
@@ -151,7 +157,8 @@ class PluginOrders:
             flags=flags,
             gpu=parent.resources.gpu,
         )
-        changes = {"hyperparameters": dict(hyperparameters), "flags": dict(flags), "config": dict(config)}
+        changes: dict[str, Any] = {"hyperparameters": dict(hyperparameters), "flags": dict(flags)}
+        changes |= {"config": dict(config), "env_id": env_id or parent.env_id}
         spec = _spec_of(execution, parent).model_copy(update=changes)
         return self._store.add_revision(spec, flags=given, script=parent.script, bundle=parent.bundle, author=author)
 
@@ -164,38 +171,59 @@ class PluginOrders:
             raise NotFound("revision", revision_id)
         return revision
 
-    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> Note:
+    def add_note(self, execution: Execution, order: NoteOrder) -> Note:
         """Write the note, unless it is written.
 
         Raises:
-            StaleDriver: Another driver has claimed the experiment since.
+            NotFound: It is on a run or a revision that the experiment does not have.
+            SpecError: This call wrote another note before.
         """
-        execution = self._require(execution_id, driver)
+        if order.run_id is not None:
+            own_run(self._store, execution, order.run_id)
+        if order.revision_id is not None:
+            self._parent(execution, order.revision_id)
         note = self._store.add_note(
-            execution.experiment_id, order.text, run_id=order.run_id, execution_id=execution_id, call=order.call
+            execution.experiment_id,
+            order.text,
+            run_id=order.run_id,
+            revision_id=order.revision_id,
+            execution_id=execution.execution_id,
+            call=order.call,
         )
-        if order.run_id is None and note.text != storable(order.text):
+        if order.call.startswith("note ") and note.text != storable(order.text):
             raise _differs(execution, f"noted {note.text!r}", repr(order.text))
         return note
 
-    def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
-        """Return these runs, in this order."""
-        return [self._store.require_run(run_id) for run_id in run_ids]
+    def stop_run(self, execution: Execution, run_id: str, reason: str) -> None:
+        """Ask for the end of a run. One that has ended stays as it is.
 
-    def find(self, experiment_id: str, kind: str) -> Sequence[Record]:
-        """Return all ``experiments``, or the ``revisions`` or ``runs`` of this one, oldest first."""
-        if kind == "experiments":
-            return self._store.list_experiments()[::-1]
-        if kind == "revisions":
-            return self._store.list_revisions(experiment_id)
-        if kind == "runs":
-            return self._store.list_runs(experiment=experiment_id)
-        raise NotFound("table", kind, known=["experiments", "revisions", "runs"])
+        Raises:
+            NotFound: The experiment has no such run.
+        """
+        run = own_run(self._store, execution, run_id)
+        with suppress(IllegalTransition):
+            self._stop(run.run_id, f"stopped by plugin {execution.plugin}{f': {reason}' if reason else ''}")
 
-    def log_tail(self, run_id: str, lines: int) -> list[str]:
-        """Return the newest lines that a run's script has printed, oldest first."""
-        path: Path = self._workspace.run(self._store.require_run(run_id).name).log
-        return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
+    def deploy(self, execution: Execution, run_id: str, name: str, select: str) -> int:
+        """Let a checkpoint of a run answer under a name, and return the number of the version.
+
+        Raises:
+            NotFound: The experiment has no such run, or the run no checkpoint.
+            PolicyUnusable: The checkpoint holds no policy.
+        """
+        return self._deploy(own_run(self._store, execution, run_id).run_id, name, select)
+
+
+def own_run(store: Store, execution: Execution, run_id: str) -> Run:
+    """Return the run, which is one of the execution's experiment.
+
+    Raises:
+        NotFound: It is not.
+    """
+    run = store.require_run(run_id)
+    if run.experiment_id != execution.experiment_id:
+        raise NotFound("run", f"{run_id} in experiment {execution.experiment}")
+    return run
 
 
 def _differs(execution: Execution, before: str, now: str) -> SpecError:

@@ -1,7 +1,9 @@
 """The door for plugins: mark a function, and it steers experiments."""
 
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.plugin.protocol import PluginApi, PluginContext, PluginRevision, PluginRun, PluginStopped
+from arena_ray.plugin.context import PluginContext
+from arena_ray.plugin.handles import PluginRevision, PluginRun
+from arena_ray.plugin.protocol import PluginApi, PluginStopped
 from arena_ray.plugin.registration import register_plugin
 from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
 

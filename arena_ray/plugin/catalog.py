@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
+from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import Source, require_usable, settle, sources
 from arena_ray.plugin.schema import Schema
@@ -46,12 +47,16 @@ class HasSchema(Protocol):
 class Plugins(Protocol):
     """Where plugins are looked up by name."""
 
-    def require(self, name: str) -> HasSchema:
+    def require(self, name: str, *, scope: Scope = Scope.EXPERIMENT) -> HasSchema:
         """Return the plugin that an experiment file names.
 
         Raises:
-            SpecError: There is none, it cannot be used, or it is not at work on experiments.
+            SpecError: There is none, it cannot be used, or it has another scope.
         """
+        ...
+
+    def describe(self) -> list[PluginDescription]:
+        """Return everything that is found, by name, usable or not."""
         ...
 
 
@@ -75,12 +80,13 @@ class Catalog:
         """Return everything that is found, by name, usable or not."""
         return [description for _, description in self._look()]
 
-    def require(self, name: str) -> ListedPlugin:
+    def require(self, name: str, *, scope: Scope = Scope.EXPERIMENT) -> ListedPlugin:
         """See :class:`Plugins`."""
         found = self._look()
         usable = {each.name: (source, each) for source, each in found if each.problem is None}
         require_usable(
             name,
+            scope=scope,
             scopes={each.name: each.scope for _, each in usable.values() if each.scope},
             problems={each.name: each.problem for _, each in found if each.problem},
         )

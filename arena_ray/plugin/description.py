@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from arena_ray.model.spec import Strict
+from arena_ray.model.states import Scope
 from arena_ray.plugin.discovery import BrokenPlugin
-from arena_ray.plugin.registration import Plugin, Scope
+from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.setting import Setting
 
 

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from arena_ray.model.errors import SpecError, nearest
+from arena_ray.model.states import Scope
 from arena_ray.plugin.drop_in import drop_ins, load_drop_in
-from arena_ray.plugin.registration import Plugin, Scope, plugin_of
+from arena_ray.plugin.registration import Plugin, plugin_of
 
 GROUP = "arena_ray.plugins"
 MODULE_SUFFIX = "_plugin"
@@ -34,21 +35,27 @@ class BrokenPlugin:
     """Traceback, or one sentence."""
 
 
-def require_usable(name: str, *, scopes: Mapping[str, Scope], problems: Mapping[str, str]) -> None:
+KEYS = {Scope.EXPERIMENT: "plugin", Scope.RUN: "run_plugins", Scope.REVISION: "revision_plugins"}
+"""The key of an experiment file that names plugins of a scope."""
+
+
+def require_usable(name: str, *, scope: Scope, scopes: Mapping[str, Scope], problems: Mapping[str, str]) -> None:
     """Raise what an experiment file is told that names a plugin which is not there or cannot be used.
 
     Args:
         name: The plugin's name.
+        scope: The scope that it must have.
         scopes: Of the plugins that can be used.
         problems: Of those that cannot, why.
 
     Raises:
-        SpecError: *name* is none of *scopes*, or has another scope than experiment.
+        SpecError: *name* is none of *scopes*, or has another scope.
     """
     if name in scopes:
-        if scopes[name] is not Scope.EXPERIMENT:
+        if scopes[name] is not scope:
             raise SpecError(
-                f"plugin {name!r} has scope {scopes[name]}; only plugins with scope experiment are carried out"
+                f"plugin {name!r} has scope {scopes[name]}, not {scope}; "
+                f"name it under the key {KEYS[scopes[name]]!r} of the experiment file"
             )
         return
     if name in problems:

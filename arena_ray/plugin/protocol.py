@@ -1,4 +1,4 @@
-"""What a plugin function is called with: its context, and the api by which it acts."""
+"""The api by which a plugin's function acts: the second thing that it is called with."""
 
 from __future__ import annotations
 
@@ -8,163 +8,18 @@ from typing import Any, Literal, Protocol
 from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
-from arena_ray.plugin.study import (
-    Asha,
-    Fifo,
-    GridSearch,
-    Mode,
-    Pbt,
-    RandomSearch,
-    StudyResult,
-    Tpe,
-)
+from arena_ray.plugin.handles import Database, Metrics, PluginRevision, PluginRun, RunEnd
+from arena_ray.plugin.study import Asha, Fifo, GridSearch, Mode, Pbt, RandomSearch, StudyResult, Tpe
 
 
 class PluginStopped(BaseException):
     """The user has stopped the plugin: leaves its function past its ``except Exception``."""
 
 
-class PluginContext(Protocol):
-    """Where the plugin is at work, and with which settings."""
-
-    @property
-    def plugin_name(self) -> str:
-        """The plugin's own name."""
-        ...
-
-    @property
-    def execution_id(self) -> str:
-        """This invocation."""
-        ...
-
-    @property
-    def experiment_id(self) -> str:
-        """The experiment's id."""
-        ...
-
-    @property
-    def experiment(self) -> str:
-        """The experiment's name."""
-        ...
-
-    @property
-    def scope(self) -> str:
-        """What the plugin is at work on: ``experiment``."""
-        ...
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Every setting that the plugin declares, checked; None where there is neither a value nor a default."""
-        ...
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the user wants this to end. A function that loops asks in each pass."""
-        ...
-
-
-class PluginRevision(Protocol):
-    """A revision that the plugin has made."""
-
-    @property
-    def revision_id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def number(self) -> int:
-        """Its number within the experiment, from 1."""
-        ...
-
-    @property
-    def name(self) -> str | None:
-        """What the plugin has called it."""
-        ...
-
-    @property
-    def hyperparameters(self) -> Mapping[str, FlagValue]:
-        """All its hyperparameters: those of the revision before it too."""
-        ...
-
-
-class PluginRun(Protocol):
-    """A run that the plugin has started. What its methods tell is asked for at each call."""
-
-    @property
-    def run_id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name: ``<env>__<algo>__<seed>__<timestamp>``."""
-        ...
-
-    @property
-    def revision_id(self) -> str:
-        """The revision that it trains."""
-        ...
-
-    def get_status(self) -> str:
-        """Return its state, such as ``running`` or ``completed``."""
-        ...
-
-    def is_running(self) -> bool:
-        """Whether a process of it is at work."""
-        ...
-
-    def is_completed(self) -> bool:
-        """Whether it has come to its end, and well."""
-        ...
-
-    def get_reward(self) -> float:
-        """Return the mean return of its last 20 episodes; NaN, and a note, where no episode has ended."""
-        ...
-
-    def get_logs(self, last_lines: int = 100) -> list[str]:
-        """Return the newest lines that its script has printed, oldest first."""
-        ...
-
-
-class Table(Protocol):
-    """Rows of the registry, to read. A row is a mapping, with the keys that the command line shows as JSON."""
-
-    def find(self, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return the rows whose values equal those of *query*, oldest first; all without one."""
-        ...
-
-    def find_one(self, query: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """Return the newest of those rows, or None."""
-        ...
-
-
-class Database(Protocol):
-    """What the registry knows, to read."""
-
-    @property
-    def experiments(self) -> Table:
-        """All experiments."""
-        ...
-
-    @property
-    def revisions(self) -> Table:
-        """The revisions of this experiment."""
-        ...
-
-    @property
-    def runs(self) -> Table:
-        """The runs of this experiment."""
-        ...
-
-
-RunEnd = Literal["completed", "failed", "stopped", "timed_out"]
-"""How a run that was waited for has ended, or that it has not."""
-
-
 class PluginApi(Protocol):
     """What a plugin can do to its experiment.
 
-    Calls that start something raise :class:`PluginStopped` once the user has stopped the plugin.
+    Calls that start or wait for something raise :class:`PluginStopped` once the user has stopped the plugin.
     """
 
     @property
@@ -172,18 +27,44 @@ class PluginApi(Protocol):
         """What the registry knows, to read."""
         ...
 
-    def create_revision_with_hyperparameters(
-        self, name: str, hyperparameters: Mapping[str, FlagValue], *, notes: str = ""
+    def create_revision(
+        self,
+        name: str,
+        *,
+        hyperparameters: Mapping[str, FlagValue] | None = None,
+        flags: Mapping[str, FlagValue] | None = None,
+        config_updates: Mapping[str, Any] | None = None,
+        merge_strategy: Literal["deep", "shallow"] = "deep",
+        environment_id: str | None = None,
+        parent_revision_id: str | None = None,
+        notes: str = "",
     ) -> PluginRevision:
-        """Make a revision with other hyperparameters; the next runs are of it.
+        """Make a revision; the next runs are of it. What is not given stays as in its parent.
 
         Args:
             name: What it is called. Names need not differ.
-            hyperparameters: What changes; the others stay as in the revision before it.
+            hyperparameters: Those that change.
+            flags: Flags that are no hyperparameters, and change.
+            config_updates: What changes in the nested configuration, for runners that have one.
+            merge_strategy: ``deep`` merges mappings within mappings, ``shallow`` replaces whole top-level sections.
+            environment_id: Another environment.
+            parent_revision_id: Where it comes from; by default the revision that this execution made last, or else the
+                experiment's own.
             notes: What is to be known of it.
 
         Raises:
-            SpecError: The script has no such flag, or takes another type.
+            SpecError: The script has no such flag, or takes another type; or the runner no nested configuration; or a
+                plugin with scope revision refuses it.
+        """
+        ...
+
+    def create_revision_with_hyperparameters(
+        self, name: str, hyperparameters: Mapping[str, FlagValue], behavior_name: str | None = None, notes: str = ""
+    ) -> PluginRevision:
+        """Make a revision with other hyperparameters; see :meth:`create_revision`.
+
+        With *behavior_name* they are those of that behavior in the nested configuration:
+        ``behaviors.<behavior_name>.hyperparameters``.
         """
         ...
 
@@ -191,21 +72,10 @@ class PluginApi(Protocol):
         self,
         name: str,
         config_updates: Mapping[str, Any],
-        *,
         merge_strategy: Literal["deep", "shallow"] = "deep",
         notes: str = "",
     ) -> PluginRevision:
-        """Make a revision with another nested configuration; the next runs are of it.
-
-        Args:
-            name: What it is called. Names need not differ.
-            config_updates: What changes; the rest stays as in the revision before it.
-            merge_strategy: ``deep`` merges mappings within mappings, ``shallow`` replaces whole top-level sections.
-            notes: What is to be known of it.
-
-        Raises:
-            SpecError: The runner takes no nested configuration.
-        """
+        """Make a revision with another nested configuration; see :meth:`create_revision`."""
         ...
 
     def create_run(
@@ -223,23 +93,76 @@ class PluginApi(Protocol):
         """
         ...
 
+    def get_run(self, run_id: str) -> PluginRun:
+        """Return a run of the experiment, whoever has started it.
+
+        Raises:
+            NotFound: It has none of this id or name.
+        """
+        ...
+
+    def get_metrics(
+        self, run_id: str, metric_names: Sequence[str] | str | None = None, *, max_points: int = 200
+    ) -> Metrics:
+        """Return what a run's script has logged.
+
+        Args:
+            run_id: A run of the experiment.
+            metric_names: The tags; all by default. One that was not logged has no points, and NaN for its summary.
+            max_points: So many points of each tag, from 1 to 10,000, evenly chosen, the newest among them. The summary
+                is always of all of them.
+        """
+        ...
+
+    def get_experiment_data(self) -> dict[str, Any]:
+        """Return the experiment with its ``revisions``, ``runs`` and ``notes``, as the commands print them as JSON."""
+        ...
+
+    def stop_run(self, run_id: str, reason: str = "") -> None:
+        """Ask for a run's end at its next boundary, after a last snapshot. One that has ended stays as it is."""
+        ...
+
     def wait_for_completion(
         self, runs: Sequence[PluginRun] | PluginRun, timeout_minutes: float | None = None
     ) -> dict[str, RunEnd]:
         """Wait until all of *runs* are over and return how each ended, by its id.
 
         Args:
-            runs: Runs that this execution has started.
+            runs: Runs of the experiment.
             timeout_minutes: When to give up, which a note and the execution's reason tell; by default never.
         """
         ...
 
-    def wait(self, seconds: float = 0.0, *, minutes: float = 0.0) -> None:
-        """Wait that long."""
+    def wait(self, seconds: float = 0.0, minutes: float = 0.0, steps: int = 0) -> None:
+        """Wait that long, or until the runs that this execution has started have trained *steps* more, or are over."""
         ...
 
-    def add_note(self, message: str) -> None:
-        """Write a note on the experiment; also after a stop."""
+    def add_note(
+        self,
+        message: str,
+        target_type: Literal["experiment", "run", "revision"] | None = None,
+        *,
+        key: str | None = None,
+    ) -> None:
+        """Write a note, also after a stop.
+
+        Args:
+            message: Any text.
+            target_type: What it is about: by default what the plugin is at work on. ``run`` and ``revision`` mean those
+                that this execution has made last.
+            key: A note with a key is written once on each target, however often this is called.
+        """
+        ...
+
+    def log(self, message: str, level: str = "info", metadata: Mapping[str, Any] | None = None) -> None:
+        """Write a line to the execution's own log, for who wrote the plugin."""
+        ...
+
+    def mutate_config(self, base: Mapping[str, Any], rate: float = 0.2) -> dict[str, Any]:
+        """Return *base* with each number changed at random by up to *rate* of itself, also within mappings and lists.
+
+        Whole numbers stay whole and booleans as they are. A restart of the function draws the same numbers again.
+        """
         ...
 
     def tune(
@@ -258,4 +181,26 @@ class PluginApi(Protocol):
 
         The arguments are those of :class:`arena_ray.plugin.study.Study`.
         """
+        ...
+
+    def deploy(self, run: PluginRun | str, name: str, *, select: Literal["best", "latest"] = "best") -> int:
+        """Let a checkpoint of a run answer under a name, and return the number of the version.
+
+        Args:
+            run: A run of the experiment.
+            name: The policy's name.
+            select: The checkpoint with the highest ``episodic_return``, or the newest.
+
+        Raises:
+            NotFound: The run has no checkpoint.
+            PolicyUnusable: Its checkpoint holds no policy.
+        """
+        ...
+
+    def is_llm_available(self) -> bool:
+        """Return False: no language model comes with arena_ray."""
+        ...
+
+    def llm(self, prompt: str) -> str:
+        """Raise :class:`PluginMistake`: ask a language model by its own package."""
         ...

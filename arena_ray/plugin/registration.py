@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from arena_ray.model.errors import SpecError, nearest
 from arena_ray.model.spec import Name
+from arena_ray.model.states import Scope
 from arena_ray.plugin.schema import Check, Schema, read_schema
 
 PluginFunction = Callable[..., Any]
@@ -19,14 +19,6 @@ F = TypeVar("F", bound=PluginFunction)
 
 MARK = "__arena_plugin__"
 """Attribute of a function that is a plugin; it holds the :class:`Plugin`."""
-
-
-class Scope(StrEnum):
-    """What a plugin is at work on. Only those on experiments are carried out in this version."""
-
-    EXPERIMENT = "experiment"
-    RUN = "run"
-    REVISION = "revision"
 
 
 @dataclass(frozen=True)

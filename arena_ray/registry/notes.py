@@ -16,11 +16,12 @@ _COLUMNS = [column for column in notes.c if column.name not in ("serial", "call"
 
 @dataclass(frozen=True)
 class NewNote:
-    """A note, on an experiment or one of its runs. ``call`` names it among those of one plugin execution."""
+    """A note, on an experiment, or one of its runs or revisions. ``call`` names it among those of one execution."""
 
     experiment_id: str
     text: str
     run_id: str | None = None
+    revision_id: str | None = None
     execution_id: str | None = None
     call: str | None = None
 
@@ -38,6 +39,6 @@ def add_note(connection: sa.Connection, note: NewNote, *, now: datetime, new_id:
 
 
 def list_notes(connection: sa.Connection, experiment_id: str) -> list[Note]:
-    """Return the notes on an experiment and on its runs, oldest first."""
+    """Return the notes on an experiment, its runs and its revisions, oldest first."""
     query = sa.select(*_COLUMNS).where(notes.c.experiment_id == experiment_id).order_by(notes.c.serial)
     return [Note(**row) for row in connection.execute(query).mappings()]

@@ -1,18 +1,19 @@
-"""The part of the store that knows what plugins write: revisions with a name, and notes."""
+"""The part of the store that knows what plugins do: revisions with a name, notes, and the journal of their calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from arena_ray.model.records import Note, Revision
+from arena_ray.model.records import JournalEntry, Note, Revision
 from arena_ray.model.spec import ExperimentSpec, FlagValue
-from arena_ray.registry import executions, notes, queries
+from arena_ray.registry import executions, journal, notes, queries
 from arena_ray.registry.door import Door
 from arena_ray.registry.submission import Authorship, Submission, ensure_experiment, ensure_revision
 
 
 class PluginStore(Door):
-    """Revisions by plugins, and notes, as one part of :class:`arena_ray.registry.store.Store`."""
+    """Revisions by plugins, notes and journals, as one part of :class:`arena_ray.registry.store.Store`."""
 
     def add_revision(
         self, spec: ExperimentSpec, *, flags: Mapping[str, FlagValue], script: str, bundle: str, author: Authorship
@@ -62,6 +63,7 @@ class PluginStore(Door):
         text: str,
         *,
         run_id: str | None = None,
+        revision_id: str | None = None,
         execution_id: str | None = None,
         call: str | None = None,
     ) -> Note:
@@ -71,14 +73,35 @@ class PluginStore(Door):
             experiment_id: What it is about.
             text: Any text.
             run_id: The run that it is about, where it is about one.
+            revision_id: The revision that it is about, where it is about one.
             execution_id: The plugin execution that writes it.
             call: Which of the notes of that execution it is, given with it: each is written once.
         """
-        note = notes.NewNote(experiment_id, text, run_id=run_id, execution_id=execution_id, call=call)
+        note = notes.NewNote(
+            experiment_id, text, run_id=run_id, revision_id=revision_id, execution_id=execution_id, call=call
+        )
         with self._database.write() as connection:
             return notes.add_note(connection, note, now=self._clock(), new_id=self._new_id)
 
     def list_notes(self, experiment_id: str) -> list[Note]:
-        """Return the notes on an experiment and on its runs, oldest first."""
+        """Return the notes on an experiment, its runs and its revisions, oldest first."""
         with self._database.read() as connection:
             return notes.list_notes(connection, experiment_id)
+
+    def add_plugin_call(self, execution_id: str, entry: JournalEntry) -> None:
+        """Write a call down. One that repeats the call before it, answer and all, is counted with that one.
+
+        What has its place in the journal already stays as it is.
+        """
+        with self._database.write() as connection:
+            journal.add_entry(connection, execution_id, entry)
+
+    def end_plugin_call(self, execution_id: str, number: int, *, answer: Any, error: dict[str, str] | None) -> None:
+        """Write down what the call at this place was answered that was waiting; one that is answered stays."""
+        with self._database.write() as connection:
+            journal.end_entry(connection, execution_id, number, answer=answer, error=error, now=self._clock())
+
+    def list_plugin_calls(self, execution_id: str) -> list[JournalEntry]:
+        """Return the journal of an execution, by place."""
+        with self._database.read() as connection:
+            return journal.list_entries(connection, execution_id)

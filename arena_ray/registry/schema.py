@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from arena_ray.model.errors import RegistryEmpty, RegistryError
 from arena_ray.registry.database import Database
 
-SCHEMAS = ("0001", "0002", "0003", "0004")
+SCHEMAS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema there ever was, oldest first: the revisions in ``migrations/versions``."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -17,6 +17,7 @@ from arena_ray.model.states import (
     PolicyState,
     Resume,
     RunState,
+    Scope,
 )
 from arena_ray.registry.columns import Measured, Prose, UtcTime, Word
 
@@ -83,6 +84,21 @@ executions = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime),
     sa.Column("revision_id", sa.ForeignKey("revisions.revision_id", use_alter=True)),
+    sa.Column("scope", Word(Scope), nullable=False, server_default="experiment"),
+)
+
+plugin_calls = sa.Table(
+    "plugin_calls",
+    metadata,
+    sa.Column("execution_id", sa.ForeignKey("executions.execution_id"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("repeats", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("method", sa.String, nullable=False),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("answer", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
 )
 
 runs = sa.Table(
@@ -209,6 +225,7 @@ notes = sa.Table(
     sa.Column("call", sa.String),
     sa.Column("text", Prose, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("revision_id", sa.ForeignKey("revisions.revision_id")),
     sa.UniqueConstraint("execution_id", "call"),
 )
 

@@ -1,28 +1,27 @@
-"""The conversation with a plugin's process: its calls are carried out one after the other, and answered."""
+"""The conversation with a plugin's process: its calls are carried out one after the other, and answered.
+
+What the execution's function has called before, in a process that is gone, is answered from the journal.
+"""
 
 from __future__ import annotations
 
-import logging
 import queue
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import ray
-
-from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError, StaleDriver
-from arena_ray.model.records import Execution
+from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError
+from arena_ray.model.records import Execution, JournalEntry
 from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
 from arena_ray.runner.wire import Message, Wire
-from arena_ray.scheduling.plugin_port import NoteOrder, PluginPort, RevisionOrder, RunOrder
+from arena_ray.scheduling.journal import Journal
+from arena_ray.scheduling.plugin_port import Call, PluginPort
+from arena_ray.scheduling.waits import Wait, open_wait
 
 LOOK_S = 0.2
 REGISTRY_PATIENCE_S = 60.0
 RETRY_S = 1.0
-
-log = logging.getLogger(__name__)
 
 
 class Host(Protocol):
@@ -51,18 +50,24 @@ class Conversation:
         execution: What it carries out.
         port: Where its wishes go.
         driver: The driver's token.
+        journal: What its function has called before.
     """
 
     host: Host
     execution: Execution
     port: PluginPort
     driver: str
+    journal: Journal
     studies: queue.SimpleQueue[Study] = field(default_factory=queue.SimpleQueue)
     """What it wants tuned; answered by :meth:`answer_study`."""
     has_runs: bool = False
     """Whether it starts runs itself."""
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong though the function may not have looked."""
     _has_revisions: bool = False
-    _study_call: Any = None
+    _study_call: int | None = None
+    _has_study: bool = False
+    _wait: tuple[int, Wait] | None = None
 
     def hold(self) -> Message:
         """Answer until the process has ended; return what it said last, or how it ended without a word.
@@ -72,103 +77,134 @@ class Conversation:
         """
         wire = self.host.wire
         while True:
-            message = wire.receive(LOOK_S)
+            message = wire.receive(min(LOOK_S, self._wait[1].pause_s) if self._wait else LOOK_S)
             if message is None:
                 if wire.is_open:
+                    self._look_at_wait()
                     continue
                 how = self.host.end()
-                return {"outcome": "failed", "reason": f"the plugin's process ended without a word: {how}"}
+                outcome = "killed" if how.signal else "failed"
+                return {"outcome": outcome, "reason": f"the plugin's process ended without a word: {how}"}
             kind = message.get("type") if isinstance(message, dict) else None
             if kind == "ended":
                 return message
             if kind == "call":
-                self._answer(message)
+                self._wait = None  # the call before it, if it waited, was cut short by a stop
+                if (mistake := self._answer(message)) is not None:
+                    return {"outcome": "failed", "reason": mistake}
 
-    def _answer(self, message: Message) -> None:
-        number, method = message.get("id"), str(message.get("method"))
+    def _answer(self, message: Message) -> str | None:
+        """Answer a call, now or later; return what is wrong where it is not the one that the journal has there."""
         try:
-            result = self._try(method, message.get("keys") or {}, number=number)
-        except (StaleDriver, RegistryError, ray.exceptions.RayError):
-            raise  # not the plugin's fault: another driver has taken over, or goes on from here
-        except ArenaError as exc:
-            self._refuse(number, exc)
-        except Exception as exc:
-            log.exception("call %s of plugin %s failed", method, self.execution.plugin)
-            self._refuse(number, PluginMistake(f"{method} cannot be carried out: {type(exc).__name__}: {exc}"))
-        else:
-            if method != "tune":
-                self.host.wire.send("answer", id=number, result=result)
+            call = Call.model_validate({key: message.get(key) for key in ("number", "method", "arguments")})
+        except ValueError:
+            return None  # nonsense; there is nothing to answer to
+        try:
+            recorded = self.journal.recall(call, where=str(message.get("where", "?")))
+        except PluginMistake as exc:
+            return str(exc)
+        try:
+            self._look_after(call)
+            if recorded is not None and recorded.ended_at is not None:
+                self._reply(call, recorded, is_recorded=True)
+            elif call.method in ("wait", "wait_for_completion", "tune"):
+                self._begin(call, recorded or self._insist(lambda: self._open(call)))
+            else:
+                self._reply(call, self._insist(lambda: self._carry_out(call)))
+        except PluginMistake as exc:
+            self._refuse(call, exc)
+        return None
 
-    def _try(self, method: str, keys: dict[str, Any], *, number: Any) -> Any:
-        """Carry a call out; where the registry cannot be reached for a while, try again."""
+    def _look_after(self, call: Call) -> None:
+        """Keep apart executions that tune, and those that make their runs themselves.
+
+        Raises:
+            PluginMistake: The call makes this one both.
+        """
+        if call.method == "tune":
+            if self._has_study:
+                raise PluginMistake("api.tune was called a second time; an execution has one study")
+            if self.has_runs or self._has_revisions:
+                raise PluginMistake(
+                    "api.tune was called after a revision or a run was made; an execution does one of the two: "
+                    "what all runs of a study have in common stands in the experiment file"
+                )
+            self._has_study = True
+        elif call.method in ("add_revision", "start_run"):
+            if self._has_study:
+                raise PluginMistake(f"{call.method} was called after api.tune; an execution does one of the two")
+            self._has_revisions = True
+
+    def _carry_out(self, call: Call) -> JournalEntry:
+        return self.port.carry_out(self.execution.execution_id, call, driver=self.driver)
+
+    def _open(self, call: Call) -> JournalEntry:
+        return self.port.open_call(self.execution.execution_id, call, driver=self.driver)
+
+    def _insist(self, do: Any) -> JournalEntry:
+        """Do it; where the registry cannot be reached for a while, try again."""
         deadline = time.monotonic() + REGISTRY_PATIENCE_S
         while True:
             try:
-                return self._carry_out(method, keys, number=number)
+                entry: JournalEntry = do()
             except RegistryError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_S)
+            else:
+                return entry
 
-    def _refuse(self, number: Any, error: ArenaError) -> None:
-        self.host.wire.send("answer", id=number, error={"kind": type(error).__name__, "message": str(error)})
+    def _begin(self, call: Call, entry: JournalEntry) -> None:
+        assert call.number is not None
+        try:
+            if call.method == "tune":
+                study = study_from_data(call.arguments["study"])
+                self._study_call = call.number
+                self.studies.put(study)
+            else:
+                self._wait = call.number, open_wait(entry, self.execution, self.port, self.driver)
+        except (ArenaError, ValueError, KeyError, TypeError) as exc:
+            self._end(call.number, exc if isinstance(exc, ArenaError) else PluginMistake(f"{call.method}: {exc}"))
 
-    def _carry_out(self, method: str, keys: dict[str, Any], *, number: Any) -> Any:
-        handlers: dict[str, Callable[..., Any]] = {
-            "add_revision": self._add_revision,
-            "start_run": self._start_run,
-            "add_note": self._add_note,
-            "runs": self._runs,
-            "find": self._find,
-            "log_tail": self.port.log_tail,
-        }
-        if method == "tune":
-            return self._tune(keys, number)
-        if method not in handlers:
-            raise PluginMistake(f"there is no call {method!r}")
-        return handlers[method](**keys)
+    def _look_at_wait(self) -> None:
+        if self._wait is None:
+            return
+        number, wait = self._wait
+        if wait.is_over():
+            self._wait = None
+            self.troubles += wait.troubles
+            self._end(number, wait.answer)
 
-    def _add_revision(self, **keys: Any) -> dict[str, Any]:
-        order = RevisionOrder.model_validate(keys)
-        if self._study_call is not None:
-            raise PluginMistake("a revision was made after api.tune; an execution does one of the two")
-        self._has_revisions = True
-        made = self.port.add_revision(self.execution.execution_id, order, driver=self.driver)
-        return made.model_dump(mode="json")
+    def _reply(self, call: Call, entry: JournalEntry, *, is_recorded: bool = False) -> None:
+        if call.method == "start_run" and entry.error is None:
+            self.has_runs = True
+        if is_recorded and call.method == "wait_for_completion" and entry.error is None:
+            self.troubles += entry.answer["late"]
+        self._tell(entry.number if not is_recorded else call.number, entry.answer, entry.error, is_recorded)
 
-    def _start_run(self, **keys: Any) -> dict[str, Any]:
-        if self._study_call is not None:
-            raise PluginMistake("api.create_run was called after api.tune; an execution does one of the two")
-        order = RunOrder.model_validate(keys)
-        run = self.port.start_run(self.execution.execution_id, order, driver=self.driver)
-        self.has_runs = True
-        return run.model_dump(mode="json")
+    def _tell(self, number: int | None, answer: Any, error: dict[str, str] | None, is_recorded: bool = False) -> None:
+        self.host.wire.send("answer", number=number, answer=answer, error=error, is_recorded=is_recorded)
 
-    def _add_note(self, **keys: Any) -> None:
-        self.port.add_note(self.execution.execution_id, NoteOrder.model_validate(keys), driver=self.driver)
+    def _refuse(self, call: Call, error: ArenaError) -> None:
+        self._tell(call.number, None, _told(error))
 
-    def _runs(self, *, run_ids: list[str]) -> list[dict[str, Any]]:
-        return [run.model_dump(mode="json") for run in self.port.list_runs(run_ids)]
+    def _end(self, number: int, result: Any) -> None:
+        """Write the answer of a call down that has waited, then give it."""
+        answer, error = (None, _told(result)) if isinstance(result, ArenaError) else (result, None)
+        self.port.end_call(self.execution.execution_id, number, driver=self.driver, answer=answer, error=error)
+        self._tell(number, answer, error)
 
-    def _find(self, *, kind: str) -> list[dict[str, Any]]:
-        return [row.model_dump(mode="json") for row in self.port.find(self.execution.experiment_id, kind)]
-
-    def _tune(self, keys: dict[str, Any], number: Any) -> None:
-        if self._study_call is not None:
-            raise PluginMistake("api.tune was called a second time; an execution has one study")
-        if self.has_runs or self._has_revisions:
-            raise PluginMistake(
-                "api.tune was called after a revision or a run was made; an execution does one of the two: "
-                "what all runs of a study have in common stands in the experiment file"
-            )
-        study = study_from_data(keys["study"])
-        self._study_call = number
-        self.studies.put(study)
+    @property
+    def awaits_study(self) -> bool:
+        """Whether the plugin waits for its study."""
+        return self._study_call is not None
 
     def answer_study(self, result: StudyResult | ArenaError) -> None:
         """Tell the plugin how its study ended."""
         assert self._study_call is not None, "nobody asked for a study"
-        if isinstance(result, ArenaError):
-            self._refuse(self._study_call, result)
-        else:
-            self.host.wire.send("answer", id=self._study_call, result=result.model_dump(mode="json"))
+        number, self._study_call = self._study_call, None
+        self._end(number, result if isinstance(result, ArenaError) else result.model_dump(mode="json"))
+
+
+def _told(error: ArenaError) -> dict[str, str]:
+    return {"kind": type(error).__name__, "message": str(error)}

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from arena_ray.model.errors import ArenaError, RegistryError, StaleDriver
@@ -19,6 +20,7 @@ from arena_ray.runner.wire import Message
 from arena_ray.scheduling.conversation import Conversation, Host
 from arena_ray.scheduling.execution_port import ExecutionPort
 from arena_ray.scheduling.in_place import MilestoneScheduler
+from arena_ray.scheduling.journal import Journal
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Port
 from arena_ray.scheduling.study_runs import StudyRuns, Trials
@@ -28,13 +30,18 @@ STOP_GRACE_S = 10.0
 
 CLOSE_TIMEOUT_S = 10.0
 
+MOST_DEATHS = 3
+"""So often a plugin's process may be killed without a call in between; then its execution has failed."""
+
 
 class ExecutionDriver:
     """Runs one plugin execution to its end. :meth:`tick` is called by the experiment's driver, from its own thread.
 
+    A process of the plugin that is killed is replaced by another one, which is told what has been called so far.
+
     Args:
         execution: What is to be carried out.
-        host: The process of the plugin that it names.
+        start: Starts a process for the plugin that it names.
         port: What the orchestrator keeps.
         engine: Where the runs' trials are.
         driver: The driver's token.
@@ -44,7 +51,7 @@ class ExecutionDriver:
     def __init__(
         self,
         execution: Execution,
-        host: Host,
+        start: Callable[[], Host],
         *,
         port: Port,
         engine: Trials,
@@ -53,31 +60,42 @@ class ExecutionDriver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._execution = execution
-        self._host = host
+        self._start = start
         self._port: ExecutionPort = port.executions
+        self._plugins = port.plugins
         self._engine = engine
         self._driver = driver
+        self._directories = [str(path) for path in directories]
         self._clock = clock
         self._runs: StudyRuns | None = None
-        self._conversation = Conversation(host, execution, port.plugins, driver)
         self._last_words: Message | None = None
         self._failure: Exception | None = None
         self._end_by: float | None = None
+        self._deaths: list[int] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        execution = self._execution
+        journal = Journal(self._plugins.journal(execution.execution_id))
+        self._host = self._start()
+        self._conversation = Conversation(self._host, execution, self._plugins, self._driver, journal)
         context = {
             "plugin_name": execution.plugin,
+            "scope": execution.scope.value,
+            "target_id": execution.experiment_id,
             "execution_id": execution.execution_id,
             "experiment_id": execution.experiment_id,
             "experiment": execution.experiment,
-            "scope": "experiment",
         }
-        listed = [str(path) for path in directories]
-        host.wire.send("begin", context=context, settings=execution.settings, directories=listed)
-        self._thread = threading.Thread(target=self._converse, name=f"plugin {execution.plugin}", daemon=True)
+        keys = {"settings": execution.settings, "directories": self._directories}
+        self._host.wire.send("begin", context=context, has_journal=bool(journal), **keys)
+        name = f"plugin {execution.plugin}"
+        self._thread = threading.Thread(target=self._converse, args=(self._conversation,), name=name, daemon=True)
         self._thread.start()
 
-    def _converse(self) -> None:
+    def _converse(self, conversation: Conversation) -> None:
         try:
-            self._last_words = self._conversation.hold()
+            self._last_words = conversation.hold()
         except Exception as exc:  # noqa: BLE001 - raised again by tick, in the driver's own thread
             self._failure = exc
         finally:
@@ -101,17 +119,21 @@ class ExecutionDriver:
     def tick(self, *, is_paused: bool) -> bool:
         """Go on as far as possible without waiting; return whether the execution is over."""
         if not self._thread.is_alive():
+            if self._may_begin_anew():
+                self._begin()
+                return False
             self._end()
             return True
         try:
-            if self._runs is None:
-                self._open()
-            if self._runs is not None and not is_paused and (result := self._runs.tick()) is not None:
+            self._open()
+            result = None if self._runs is None or is_paused else self._runs.tick()
+            if result is not None and self._conversation.awaits_study:
                 self._conversation.answer_study(result)
         except (StaleDriver, RegistryError):
             raise  # not the plugin's fault: another driver has taken over, or will try again
         except ArenaError as exc:
-            self._conversation.answer_study(exc)
+            if self._conversation.awaits_study:
+                self._conversation.answer_study(exc)
         return False
 
     def _open(self) -> None:
@@ -119,7 +141,7 @@ class ExecutionDriver:
             study = self._conversation.studies.get_nowait()
         except queue.Empty:
             return
-        self._runs = StudyRuns(
+        self._runs = self._runs or StudyRuns(  # the one that a process asked for which is gone goes on
             study,
             self._execution,
             port=self._port,
@@ -128,12 +150,22 @@ class ExecutionDriver:
             total_steps=self._port.total_steps(self._execution.execution_id),
         )
 
+    def _may_begin_anew(self) -> bool:
+        """Return whether the plugin's process was killed, and not at the same call again and again."""
+        was_killed = self._failure is None and (self._last_words or {}).get("outcome") == "killed"
+        if not was_killed or self._end_by is not None:
+            return False
+        reached = len(self._plugins.journal(self._execution.execution_id))
+        self._deaths = [place for place in self._deaths if place == reached] + [reached]
+        return len(self._deaths) < MOST_DEATHS
+
     def _end(self) -> None:
         if self._failure is not None:
             raise self._failure
         words = self._last_words or {}
-        state, reason = ExecutionState.COMPLETED, "; ".join([*_troubles(words), *self._failed_runs()]) or None
-        if words.get("outcome") == "failed":
+        troubles = [*self._conversation.troubles, *self._failed_runs()]
+        state, reason = ExecutionState.COMPLETED, "; ".join(troubles) or None
+        if words.get("outcome") in ("failed", "killed"):
             state, reason = ExecutionState.FAILED, str(words.get("reason"))
         elif words.get("outcome") == "stopped":
             state, reason = ExecutionState.STOPPED, "stopped by the user"
@@ -160,12 +192,6 @@ class ExecutionDriver:
         """End the plugin's process at once."""
         self._host.kill()
         self._thread.join(CLOSE_TIMEOUT_S)
-
-
-def _troubles(words: Message) -> list[str]:
-    """Return what a plugin's process says went wrong; somebody else's code may have written it."""
-    told = words.get("troubles")
-    return [str(each) for each in told] if isinstance(told, list) else []
 
 
 def start_host(execution_id: str, workspace: Workspace, environ: Mapping[str, str] = os.environ) -> GuardedProcess:
@@ -196,5 +222,5 @@ def open_execution(
     Raises:
         OSError: Its process could not be started.
     """
-    host = start_host(execution.execution_id, workspace)
-    return ExecutionDriver(execution, host, port=port, engine=engine, driver=driver, directories=directories)
+    start = partial(start_host, execution.execution_id, workspace)
+    return ExecutionDriver(execution, start, port=port, engine=engine, driver=driver, directories=directories)

@@ -7,8 +7,16 @@ from typing import Any, Protocol, cast
 
 from pydantic import Field
 
-from arena_ray.model.records import Note, Record, Revision, Run
+from arena_ray.model.records import JournalEntry, Record, Run
 from arena_ray.model.spec import FlagValue
+
+
+class Call(Record):
+    """One call of a plugin's function. *number* is its place in the journal; None where none is kept."""
+
+    number: int | None
+    method: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class RevisionOrder(Record):
@@ -20,9 +28,11 @@ class RevisionOrder(Record):
     parent_id: str | None = None
     """The revision that the execution made before; None for the experiment's own."""
     hyperparameters: dict[str, FlagValue] = Field(default_factory=dict)
+    flags: dict[str, FlagValue] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
     is_deep: bool = True
     """Whether mappings within ``config`` are merged; else its top-level sections replace the former ones."""
+    env_id: str | None = None
 
 
 class RunOrder(Record):
@@ -42,6 +52,7 @@ class NoteOrder(Record):
     call: str
     text: str
     run_id: str | None = None
+    revision_id: str | None = None
 
 
 class PluginPort(Protocol):
@@ -50,28 +61,26 @@ class PluginPort(Protocol):
     Calls with a driver's token raise :class:`StaleDriver` where another driver has claimed the experiment since.
     """
 
-    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
-        """Make the revision, unless it exists."""
+    def journal(self, execution_id: str) -> list[JournalEntry]:
+        """Return what the execution's function has called so far, by place."""
         ...
 
-    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
-        """Queue the run, unless it exists."""
+    def carry_out(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
+        """Carry a call out, write it down, and return it with its answer."""
         ...
 
-    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> Note:
-        """Write the note, unless it is written."""
+    def open_call(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
+        """Write down a call whose answer takes its time, and return it as it is kept."""
+        ...
+
+    def end_call(
+        self, execution_id: str, number: int, *, driver: str, answer: Any = None, error: dict[str, str] | None = None
+    ) -> None:
+        """Write down what such a call is answered."""
         ...
 
     def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs, in this order."""
-        ...
-
-    def find(self, experiment_id: str, kind: str) -> Sequence[Record]:
-        """Return all ``experiments``, or the ``revisions`` or ``runs`` of this one, oldest first."""
-        ...
-
-    def log_tail(self, run_id: str, lines: int) -> list[str]:
-        """Return the newest lines that a run's script has printed, oldest first."""
         ...
 
 
@@ -81,26 +90,24 @@ class RayPlugins:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
 
-    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
+    def journal(self, execution_id: str) -> list[JournalEntry]:
         """See :class:`PluginPort`."""
-        return cast("Revision", self._call("plugins.add_revision", execution_id, order, driver=driver))
+        return cast("list[JournalEntry]", self._call("plugins.journal", execution_id))
 
-    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
+    def carry_out(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
         """See :class:`PluginPort`."""
-        return cast("Run", self._call("plugins.start_run", execution_id, order, driver=driver))
+        return cast("JournalEntry", self._call("plugins.carry_out", execution_id, call, driver=driver))
 
-    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> Note:
+    def open_call(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
         """See :class:`PluginPort`."""
-        return cast("Note", self._call("plugins.add_note", execution_id, order, driver=driver))
+        return cast("JournalEntry", self._call("plugins.open_call", execution_id, call, driver=driver))
+
+    def end_call(
+        self, execution_id: str, number: int, *, driver: str, answer: Any = None, error: dict[str, str] | None = None
+    ) -> None:
+        """See :class:`PluginPort`."""
+        self._call("plugins.end_call", execution_id, number, driver=driver, answer=answer, error=error)
 
     def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """See :class:`PluginPort`."""
         return cast("list[Run]", self._call("plugins.list_runs", list(run_ids)))
-
-    def find(self, experiment_id: str, kind: str) -> Sequence[Record]:
-        """See :class:`PluginPort`."""
-        return cast("list[Record]", self._call("plugins.find", experiment_id, kind))
-
-    def log_tail(self, run_id: str, lines: int) -> list[str]:
-        """See :class:`PluginPort`."""
-        return cast("list[str]", self._call("plugins.log_tail", run_id, lines))

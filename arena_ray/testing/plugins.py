@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import BrokenPlugin, require_usable, settle, sources
 from arena_ray.plugin.registration import Plugin
@@ -26,14 +27,15 @@ class LoadedPlugins:
         found = [describe(each) for each in self.plugins.values()] + [describe(each) for each in self.broken]
         return sorted(found, key=lambda each: (each.name, each.problem is not None))
 
-    def require(self, name: str) -> Plugin:
+    def require(self, name: str, *, scope: Scope = Scope.EXPERIMENT) -> Plugin:
         """Return the plugin that an experiment file names.
 
         Raises:
-            SpecError: There is none, it cannot be used, or it is not at work on experiments.
+            SpecError: There is none, it cannot be used, or it has another scope.
         """
         require_usable(
             name,
+            scope=scope,
             scopes={known: plugin.scope for known, plugin in self.plugins.items()},
             problems={broken.name: broken.reason for broken in self.broken},
         )

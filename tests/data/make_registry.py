@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from arena_ray.model.records import Checkpoint, Exploit, Milestone, Run
+from arena_ray.model.records import Checkpoint, Execution, Exploit, JournalEntry, Milestone, Run
 from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, PluginCall, Resources
 from arena_ray.model.states import (
     AttemptOutcome,
@@ -221,6 +221,21 @@ def fill_plugin(store: Store) -> None:
     )
     store.add_note(execution.experiment_id, "📊 begun", execution_id=execution.execution_id, call="note 0")
     store.add_note(execution.experiment_id, "no return", run_id=run.run_id)
+    store.add_note(execution.experiment_id, "tuned", revision_id=revision.revision_id)
+    fill_journal(store, execution)
+
+
+def fill_journal(store: Store, execution: Execution) -> None:
+    """Write down calls: one that was answered, one that was repeated, one that was refused, one that waits."""
+    keys = {"created_at": execution.created_at, "ended_at": execution.created_at}
+    calls = [("status", "queued", None), ("status", "queued", None), ("run", None, {"kind": "NotFound", "message": ""})]
+    for number, (method, answer, error) in enumerate(calls):
+        entry = JournalEntry(number=number, method=method, arguments={}, answer=answer, error=error, **keys)
+        store.add_plugin_call(execution.execution_id, entry)
+    waiting = JournalEntry(
+        number=3, method="wait", arguments={"steps": 5}, answer={"r": 1}, **keys | {"ended_at": None}
+    )
+    store.add_plugin_call(execution.execution_id, waiting)
 
 
 def fill_policies(store: Store) -> None:

@@ -13,9 +13,10 @@ from docs.pages import ROOT, code, codes, page, table
 from arena_ray import plugin as door
 from arena_ray.cli.plugins import default_text
 from arena_ray.model.spec import parse_spec
+from arena_ray.model.states import Scope
 from arena_ray.model.yaml_lines import parse_located
 from arena_ray.plugin import PluginApi, PluginContext, PluginRun, StudyResult, register_plugin
-from arena_ray.plugin.registration import Scope, plugin_of
+from arena_ray.plugin.registration import plugin_of
 from arena_ray.plugin.schema import check_settings
 from arena_ray.plugin.setting import Setting, SettingType
 from arena_ray.testing.plugins import load_plugins

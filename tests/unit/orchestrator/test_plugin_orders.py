@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -14,7 +13,7 @@ from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.runner.protocol import Capabilities
-from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
+from arena_ray.scheduling.plugin_port import Call, NoteOrder, RevisionOrder, RunOrder
 from arena_runners.cleanrl import CleanRLRunner
 
 PLUGIN = {
@@ -29,23 +28,26 @@ class World:
         keys = {"hyperparameters": {"gamma": 0.9}, "flags": {"total_timesteps": 5000}, "plugin": PLUGIN, "seed": 3}
         self.core = core
         self.execution = core.start(submission_of(**(keys | spec))).execution
-        self.orders: PluginOrders = core.plugins
+        self.orders: PluginOrders = core.plugins._orders
         core.claim_experiment(self.execution.experiment_id, driver=DRIVER)
 
-    def revise(self, number: int = 0, *, driver: str = DRIVER, **keys: object):
+    def revise(self, number: int = 0, **keys: object):
         order = RevisionOrder.model_validate({"number": number, "name": f"r{number}"} | keys)
-        return self.orders.add_revision(self.execution.execution_id, order, driver=driver)
+        return self.orders.add_revision(self.execution, order)
 
-    def start(self, member: int = 0, *, driver: str = DRIVER, **keys: object):
-        order = RunOrder.model_validate({"member": member} | keys)
-        return self.orders.start_run(self.execution.execution_id, order, driver=driver)
+    def start(self, member: int = 0, **keys: object):
+        return self.orders.start_run(self.execution, RunOrder.model_validate({"member": member} | keys))
 
-    def note(self, number: int, text: str, *, driver: str = DRIVER, **keys: object):
+    def note(self, number: int, text: str, **keys: object):
         order = NoteOrder.model_validate({"call": f"note {number}", "text": text} | keys)
-        return self.orders.add_note(self.execution.execution_id, order, driver=driver)
+        return self.orders.add_note(self.execution, order)
+
+    def call(self, method: str, *, driver: str = DRIVER, place: int | None = None, **arguments: object):
+        call = Call(number=place, method=method, arguments=arguments)
+        return self.core.plugins.carry_out(self.execution.execution_id, call, driver=driver)
 
     def revisions(self):
-        return self.orders.find(self.execution.experiment_id, "revisions")
+        return self.core._store.list_revisions(self.execution.experiment_id)
 
 
 @pytest.fixture
@@ -130,6 +132,16 @@ def test_what_the_script_does_not_take_is_refused_and_nothing_is_made(world: Wor
     assert len(world.revisions()) == 1
 
 
+def test_a_revision_may_have_other_flags_another_environment_and_another_parent(world: World) -> None:
+    first = world.revise(0, hyperparameters={"learning_rate": 1e-3})
+    second = world.revise(1, parent_id=first.revision_id, flags={"total_timesteps": 700}, env_id="Acrobot-v1")
+    base = world.revisions()[0]
+    third = world.revise(2, parent_id=base.revision_id, flags={"num_envs": 2})
+    assert (second.env_id, second.flags["total_timesteps"], second.flags["learning_rate"]) == ("Acrobot-v1", 700, 1e-3)
+    assert (third.env_id, third.flags["total_timesteps"], third.parent_id) == ("CartPole-v1", 5000, base.revision_id)
+    assert "learning_rate" not in third.hyperparameters
+
+
 def test_a_hyperparameter_that_the_file_gives_as_a_flag_becomes_the_revision_s(world: World) -> None:
     revision = world.revise(0, hyperparameters={"total_timesteps": 6000})
     assert revision.flags["total_timesteps"] == 6000
@@ -161,12 +173,14 @@ def test_notes_are_on_the_experiment_or_on_a_run(world: World) -> None:
     assert [(note.text, note.run_id) for note in notes] == [("✅ well", None), ("no return", run.run_id)]
 
 
-def test_only_the_newest_driver_s_orders_count(core: Orchestrator, world: World) -> None:
+def test_only_the_newest_driver_s_calls_count(core: Orchestrator, world: World) -> None:
     core.claim_experiment(world.execution.experiment_id, driver="new")
-    for order in (world.revise, world.start, lambda: world.note(0, "late")):
+    for arguments in ({"number": 0, "name": "late"}, {"member": 0}, {"call": "note 0", "text": "late"}):
+        method = {"number": "add_revision", "member": "start_run", "call": "add_note"}[next(iter(arguments))]
         with pytest.raises(StaleDriver):
-            order()
+            world.call(method, place=0, **arguments)
     assert len(world.revisions()) == 1
+    assert core.plugins.journal(world.execution.execution_id) == []
 
 
 def test_runs_of_a_paused_execution_are_paused(core: Orchestrator, world: World) -> None:
@@ -188,15 +202,6 @@ def test_a_run_queued_while_its_execution_is_resumed_goes_on(core: Orchestrator,
 
     monkeypatch.setattr(store, "move_run", move_while_resumed)
     assert world.start(0).state is RunState.QUEUED
-
-
-def test_the_registry_can_be_looked_into(world: World, core: Orchestrator, tmp_path: Path) -> None:
-    run = world.start(0)
-    assert [each.name for each in world.orders.find(world.execution.experiment_id, "experiments")] == ["x"]
-    assert world.orders.find(world.execution.experiment_id, "runs") == world.orders.list_runs([run.run_id]) == [run]
-    assert world.orders.log_tail(run.run_id, 5) == []
-    with pytest.raises(NotFound, match="no table 'tables'"):
-        world.orders.find(world.execution.experiment_id, "tables")
 
 
 def test_a_plugin_begins_on_an_experiment_with_its_newest_revision(core: Orchestrator, world: World) -> None:

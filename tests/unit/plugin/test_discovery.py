@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena_ray.model.errors import SpecError
+from arena_ray.model.states import Scope
 from arena_ray.plugin.discovery import BrokenPlugin
 from arena_ray.testing.plugins import load_plugins
 
@@ -131,11 +132,11 @@ def test_a_plugin_that_cannot_be_used_is_refused_with_its_reason(install: Instal
 
 
 @pytest.mark.parametrize("scope", ["run", "revision"])
-def test_a_plugin_of_another_scope_is_found_and_not_carried_out(install: Install, scope: str) -> None:
+def test_a_plugin_is_refused_where_one_of_another_scope_is_named(install: Install, scope: str) -> None:
     install("narrow", value="narrow_mod", narrow_mod=marked("narrow", scope=scope))
     found = load_plugins()
-    assert found.plugins["narrow"].scope == scope
-    with pytest.raises(SpecError, match=f"has scope {scope}; only plugins with scope experiment are carried out"):
+    assert found.require("narrow", scope=Scope(scope)).scope == scope
+    with pytest.raises(SpecError, match=f"has scope {scope}, not experiment; name it under the key '{scope}_plugins'"):
         found.require("narrow")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from arena_ray.model.errors import SpecError
-from arena_ray.plugin.registration import Scope, plugin_of, register_plugin
+from arena_ray.model.states import Scope
+from arena_ray.plugin.registration import plugin_of, register_plugin
 
 
 def steer(context: Any, api: Any) -> str:

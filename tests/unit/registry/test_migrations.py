@@ -36,7 +36,7 @@ from arena_ray.registry.tables import metadata
 
 DATA = Path(__file__).parents[2] / "data"
 
-RUNS = {"0001": 5, "0002": 8, "0003": 9, "0004": 9}
+RUNS = {"0001": 5, "0002": 8, "0003": 9, "0004": 9, "0005": 9}
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 

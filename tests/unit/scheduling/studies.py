@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from arena_ray.model.errors import StaleDriver
-from arena_ray.model.records import Execution, Exploit, Milestone, Revision, Run
+from arena_ray.model.errors import PluginMistake, StaleDriver
+from arena_ray.model.events import encode_number
+from arena_ray.model.records import Execution, Exploit, JournalEntry, Milestone, Revision, Run
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import CheckpointPolicy, ExperimentSpec, FlagValue, Resources
 from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.plugin.study import Study
 from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
-from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
+from arena_ray.scheduling.plugin_port import Call, RevisionOrder, RunOrder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DRIVER = "this driver"
@@ -50,6 +51,7 @@ class Orchestrator:
     driver: str = DRIVER
     notes: dict[str, str] = field(default_factory=dict)
     revisions: list[RevisionOrder] = field(default_factory=list)
+    calls: list[JournalEntry] = field(default_factory=list)
 
     def record(self, execution_id: str) -> StudyRecord:
         runs = tuple(self.runs[member] for member in sorted(self.runs))
@@ -107,15 +109,56 @@ class Orchestrator:
     def plugins(self) -> Orchestrator:
         return self
 
-    def start_run(self, execution_id: str, order: RunOrder, *, driver: str) -> Run:
+    def journal(self, execution_id: str) -> list[JournalEntry]:
+        return list(self.calls)
+
+    def carry_out(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
+        if driver != self.driver:
+            raise StaleDriver("x")
+        answer = error = None
+        try:
+            answer = getattr(self, f"_{call.method}")(**call.arguments)
+        except PluginMistake as exc:
+            error = {"kind": "PluginMistake", "message": str(exc)}
+        return self._write(call, answer=answer, error=error, ended_at=NOW)
+
+    def open_call(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
+        steps = {run.run_id: run.global_step for run in self.runs.values()}
+        return self._write(call, created_at=datetime.now(UTC), answer=steps if call.method == "wait" else None)
+
+    def end_call(self, execution_id: str, number: int, *, driver: str, answer: Any = None, error: Any = None) -> None:
+        [at] = [index for index, entry in enumerate(self.calls) if entry.number == number]
+        changes = {"answer": answer, "error": error, "ended_at": NOW}
+        self.calls[at] = self.calls[at].model_copy(update=changes)
+
+    def _write(self, call: Call, **keys: Any) -> JournalEntry:
+        keys = {"created_at": NOW} | keys
+        entry = JournalEntry(number=call.number or 0, method=call.method, arguments=call.arguments, **keys)
+        if call.number is not None:
+            self.calls.append(entry)
+        return entry
+
+    def _start_run(self, **keys: Any) -> dict[str, Any]:
+        order = RunOrder(**keys)
         seed = 7 if order.seed is None else order.seed
-        return self.add_run(execution_id, driver=driver, member=order.member, hyperparameters=order.flags, seed=seed)
+        run = self.add_run("e", driver=self.driver, member=order.member, hyperparameters=order.flags, seed=seed)
+        return {key: getattr(run, key) for key in ("run_id", "name", "revision_id", "seed")} | {"config": order.flags}
 
-    def add_note(self, execution_id: str, order: NoteOrder, *, driver: str) -> None:
-        self.notes[order.call] = order.text
+    def _add_note(self, *, call: str, text: str, **about: str) -> None:
+        self.notes[call] = text
 
-    def add_revision(self, execution_id: str, order: RevisionOrder, *, driver: str) -> Revision:
+    def _status(self, *, run_id: str) -> str:
+        return self.list_runs([run_id])[0].state.value
+
+    def _reward(self, *, run_id: str, metric: str) -> float | str:
+        return encode_number(self.list_runs([run_id])[0].episodic_return)
+
+    def _add_revision(self, **keys: Any) -> dict[str, Any]:
+        order = RevisionOrder(**keys)
         self.revisions.append(order)
+        return self._revision(order).model_dump(mode="json")
+
+    def _revision(self, order: RevisionOrder) -> Revision:
         return Revision(
             revision_id=f"v{order.number}",
             experiment_id="x",
@@ -138,10 +181,10 @@ class Orchestrator:
     def list_runs(self, run_ids: Sequence[str]) -> list[Run]:
         return [run for run in self.record("e").runs if run.run_id in run_ids]
 
-    def find(self, experiment_id: str, kind: str) -> list[Run]:
-        return list(self.record("e").runs)
+    def _find_one(self, *, kind: str, query: dict[str, Any]) -> dict[str, Any]:
+        return self.record("e").runs[-1].model_dump(mode="json")
 
-    def log_tail(self, run_id: str, lines: int) -> list[str]:
+    def _log_tail(self, *, run_id: str, lines: int) -> list[str]:
         return [f"line {number}" for number in range(lines)]
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:

@@ -13,11 +13,11 @@ import pytest
 from host_kit import ThreadHost
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution
 
-from arena_ray.model.errors import PluginMistake, RegistryError, SpecError, StaleDriver
+from arena_ray.model.errors import RegistryError, SpecError, StaleDriver
 from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.plugin import PluginStopped
 from arena_ray.scheduling import conversation, study_runs
-from arena_ray.scheduling.execution import STOP_GRACE_S, ExecutionDriver
+from arena_ray.scheduling.execution import MOST_DEATHS, STOP_GRACE_S, ExecutionDriver
 
 
 def tuning(context: Any, api: Any) -> Any:
@@ -36,10 +36,15 @@ class World:
         def work(context: Any, api: Any) -> None:
             self.returned.append(function(context, api))
 
-        self.host = ThreadHost(work, settings={"a": 1})
+        self.hosts: list[ThreadHost] = []
+
+        def start() -> ThreadHost:
+            self.hosts.append(ThreadHost(work, settings={"a": 1}))
+            return self.hosts[-1]
+
         self.driver = ExecutionDriver(
             execution(plugin="mine"),
-            self.host,
+            start,
             port=self.orchestrator,
             engine=Engine(self.orchestrator),
             driver=DRIVER,
@@ -226,16 +231,10 @@ def test_a_revision_comes_after_the_one_that_the_execution_made_before() -> None
     ]
 
 
-def test_a_run_without_an_episode_has_no_return_and_one_note_says_so() -> None:
-    def ask(context: Any, api: Any) -> list[float]:
-        run = api.create_run()
-        return [run.get_reward(), run.get_reward()]
-
-    world = World(ask)
+def test_a_run_without_an_episode_has_no_return() -> None:
+    world = World(lambda context, api: api.create_run().get_reward())
     world.tick_until(lambda: world.orchestrator.ended)
-    assert all(math.isnan(reward) for reward in world.returned[0])
-    [note] = world.orchestrator.notes.values()
-    assert note.startswith("⚠️ r0 has no return")
+    assert math.isnan(world.returned[0])
 
 
 def test_giving_up_on_a_run_is_told_though_the_function_does_not_look() -> None:
@@ -270,43 +269,18 @@ def test_what_all_runs_of_a_study_have_in_common_is_not_made_by_the_plugin() -> 
     assert "stands in the experiment file" in (world.orchestrator.ended[0][1] or "")
 
 
-def test_a_call_that_fails_unforeseen_is_the_plugin_s_and_the_driver_goes_on() -> None:
-    caught: list[Exception] = []
-    begin = threading.Event()
-
-    def careless(context: Any, api: Any) -> None:
-        begin.wait(5)
-        try:
-            api.create_run()
-        except PluginMistake as exc:
-            caught.append(exc)
-        api.add_note("went on")
-
-    world = World(careless)
-
-    def overflow(*args: Any, **keys: Any) -> None:
-        raise OverflowError("too large")
-
-    world.orchestrator.start_run = overflow  # type: ignore[method-assign]
-    begin.set()
-    world.tick_until(lambda: world.orchestrator.ended)
-    assert "start_run cannot be carried out: OverflowError: too large" in str(caught[0])
-    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
-    assert world.orchestrator.notes == {"note 0": "went on"}
-
-
 def test_a_registry_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "RETRY_S", 0.01)
     begin = threading.Event()
     world = World(lambda context, api: (begin.wait(5), api.add_note("kept")))
-    write, failures = world.orchestrator.add_note, [RegistryError("away"), RegistryError("away")]
+    carry_out, failures = world.orchestrator.carry_out, [RegistryError("away"), RegistryError("away")]
 
-    def add_note(*args: Any, **keys: Any) -> None:
+    def stumble(*args: Any, **keys: Any) -> Any:
         if failures:
             raise failures.pop()
-        write(*args, **keys)
+        return carry_out(*args, **keys)
 
-    world.orchestrator.add_note = add_note  # type: ignore[method-assign]
+    world.orchestrator.carry_out = stumble  # type: ignore[method-assign]
     begin.set()
     world.tick_until(lambda: world.orchestrator.ended)
     assert failures == []
@@ -374,14 +348,27 @@ def test_a_stopped_plugin_that_does_not_end_is_ended() -> None:
     assert not world.driver.is_gone()
     moment[0] = STOP_GRACE_S
     world.tick_until(world.driver.is_gone)
-    assert world.host.was_killed
+    assert world.hosts[0].was_killed
 
 
-def test_a_process_that_ends_without_a_word_has_failed() -> None:
+def test_a_process_that_is_killed_again_and_again_at_one_place_has_failed() -> None:
     world = World(lambda context, api: time.sleep(3600))
-    world.driver.tick(is_paused=False)
-    world.host.kill()
+    for deaths in range(1, MOST_DEATHS + 1):
+        world.tick_until(lambda deaths=deaths: len(world.hosts) == deaths)
+        world.hosts[-1].kill()
     world.tick_until(lambda: world.orchestrator.ended)
     [(state, reason)] = world.orchestrator.ended
     assert state is ExecutionState.FAILED
-    assert "ended without a word" in (reason or "")
+    assert "ended without a word: killed by SIGKILL" in (reason or "")
+
+
+def test_a_process_that_is_killed_while_its_study_runs_gets_the_result_of_that_study() -> None:
+    world = World(tuning)
+    world.tick_until(lambda: len(world.orchestrator.runs) == 2)
+    world.hosts[0].kill()
+    world.tick_until(lambda: len(world.hosts) == 2)
+    world.end_runs()
+    world.tick_until(lambda: world.orchestrator.ended)
+    assert [each.best_run_id for each in world.returned] == ["r1"]
+    assert len(world.orchestrator.runs) == 2
+    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]

@@ -1,0 +1,169 @@
+"""What the functions of plugins look at: runs with their metrics and logs, and the registry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from arena_ray.model.errors import NotFound, PluginMistake, SpecError
+from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
+from arena_ray.model.paths import Workspace
+from arena_ray.model.records import Execution, Record, Run
+from arena_ray.orchestrator.plugin_orders import own_run
+from arena_ray.registry.store import Store
+from arena_ray.telemetry.archive import read_log_tail, read_metrics
+from arena_ray.telemetry.hub import Hub
+from arena_ray.telemetry.rings import RING_POINTS
+
+MOST_LOG_LINES = 10_000
+TABLES = ("experiments", "revisions", "runs")
+Point = tuple[int, float, float]
+"""A step, what was logged there, and when, in seconds since 1970."""
+
+
+class PluginLooks:
+    """Answers what plugins ask. Answers are JSON; numbers that it cannot hold are words."""
+
+    def __init__(self, workspace: Workspace, *, store: Store, hub: Hub) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._hub = hub
+
+    def find_look(self, method: str) -> Callable[..., Any]:
+        """Return what answers *method*: a function of the execution and the call's arguments.
+
+        Raises:
+            PluginMistake: There is no such call.
+        """
+        looks: dict[str, Callable[..., Any]] = {
+            "run": self._run,
+            "status": self._status,
+            "reward": self._reward,
+            "metrics": self._metrics,
+            "log_tail": self._log_tail,
+            "find": self._find,
+            "find_one": self._find_one,
+            "experiment_data": self._experiment_data,
+        }
+        if method not in looks:
+            raise PluginMistake(f"there is no call {method!r}")
+        return looks[method]
+
+    def handle_of(self, run: Run) -> dict[str, Any]:
+        """Return what of a run does not change."""
+        revision = self._store.get_revision(run.revision_id)
+        assert revision is not None, "a run lost its revision"
+        told = run.model_dump(mode="json", include={"run_id", "name", "revision_id", "seed"})
+        return told | {"config": revision.flags}
+
+    def _run(self, execution: Execution, *, run_id: str) -> dict[str, Any]:
+        return self.handle_of(own_run(self._store, execution, run_id))
+
+    def _status(self, execution: Execution, *, run_id: str) -> str:
+        return own_run(self._store, execution, run_id).state.value
+
+    def _reward(self, execution: Execution, *, run_id: str, metric: str) -> float | str:
+        run = own_run(self._store, execution, run_id)
+        score = run.episodic_return
+        if metric != EPISODIC_RETURN:
+            points = self._points(run).get(metric)
+            score = points[-1][1] if points else math.nan
+        if math.isnan(score):
+            why = (
+                "no episode has ended in it" if metric == EPISODIC_RETURN else "that was not logged, or is not a number"
+            )
+            what = "return" if metric == EPISODIC_RETURN else metric
+            self._store.add_note(
+                execution.experiment_id,
+                f"⚠️ {run.name} has no {what}: {why}",
+                run_id=run.run_id,
+                execution_id=execution.execution_id,
+                call=f"no {what} of {run.run_id}",
+            )
+        return encode_number(score)
+
+    def _metrics(
+        self, execution: Execution, *, run_id: str, names: Sequence[str] | None, max_points: int
+    ) -> dict[str, Any]:
+        found = self._points(own_run(self._store, execution, run_id))
+        wanted = {name: found.get(name, []) for name in names} if names is not None else found
+        return {
+            "scalars": {
+                name: [[step, encode_number(value), wall_time] for step, value, wall_time in evenly(points, max_points)]
+                for name, points in wanted.items()
+            },
+            "latest": {name: encode_number(points[-1][1] if points else math.nan) for name, points in wanted.items()},
+            "summary": {name: _summary(points) for name, points in wanted.items()},
+        }
+
+    def _points(self, run: Run) -> dict[str, list[Point]]:
+        """Return all points by tag: from memory where that holds all of them, else from the archive."""
+        recent = self._hub.recent_metrics(run.name, None)
+        if any(len(points) >= RING_POINTS for points in recent.values()):
+            recent = {}
+            for point in read_metrics(self._workspace.run(run.name).metrics):
+                recent.setdefault(point.tag, []).append(point)
+        if run.state.is_final:
+            self._hub.forget(run.name)
+        return {tag: [_plain(point) for point in points] for tag, points in sorted(recent.items())}
+
+    def _log_tail(self, execution: Execution, *, run_id: str, lines: int) -> list[str]:
+        path = self._workspace.run(own_run(self._store, execution, run_id).name).log
+        return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
+
+    def _find(self, execution: Execution, *, kind: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = [row.model_dump(mode="json") for row in self._rows(execution.experiment_id, kind)]
+        return [row for row in rows if all(row.get(key) == value for key, value in query.items())]
+
+    def _find_one(self, execution: Execution, *, kind: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
+        return next(reversed(self._find(execution, kind=kind, query=query)), None)
+
+    def _rows(self, experiment_id: str, kind: str) -> Sequence[Record]:
+        if kind == "experiments":
+            return self._store.list_experiments()[::-1]
+        if kind == "revisions":
+            return self._store.list_revisions(experiment_id)
+        if kind == "runs":
+            return self._store.list_runs(experiment=experiment_id)
+        raise NotFound("table", kind, known=TABLES)
+
+    def _experiment_data(self, execution: Execution) -> dict[str, Any]:
+        experiment = self._store.get_experiment(execution.experiment_id)
+        assert experiment is not None, "an execution lost its experiment"
+        rows: dict[str, Sequence[Record]] = {kind: self._rows(execution.experiment_id, kind) for kind in TABLES[1:]}
+        rows["notes"] = self._store.list_notes(execution.experiment_id)
+        lists = {kind: [row.model_dump(mode="json") for row in each] for kind, each in rows.items()}
+        return experiment.model_dump(mode="json") | lists
+
+
+def _plain(point: MetricPoint) -> Point:
+    return point.global_step, point.value, point.wall_time
+
+
+def evenly(points: Sequence[Point], most: int) -> list[Point]:
+    """Return at most so many of *points*, evenly chosen, the newest always among them.
+
+    Raises:
+        SpecError: *most* is below 1.
+    """
+    if most < 1:
+        raise SpecError(f"max_points is at least 1, not {most}")
+    if len(points) <= most:
+        return list(points)
+    return [points[(index + 1) * len(points) // most - 1] for index in range(most)]
+
+
+def _summary(points: Sequence[Point]) -> dict[str, Any]:
+    """Return least, greatest, mean and newest of what was logged, and how often; what is not finite counts as it is."""
+    values = [value for _, value, _ in points]
+    if not values:
+        return dict.fromkeys(("min", "max", "mean", "latest"), encode_number(math.nan)) | {"count": 0}
+    is_finite = all(map(math.isfinite, values))
+    told = {
+        "min": min(values) if is_finite else math.nan,
+        "max": max(values) if is_finite else math.nan,
+        "mean": math.fsum(values) / len(values) if is_finite else math.nan,
+        "latest": values[-1],
+    }
+    return {key: encode_number(value) for key, value in told.items()} | {"count": len(values)}

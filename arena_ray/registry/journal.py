@@ -1,0 +1,56 @@
+"""The journal of a plugin execution: what its function has called, in its order, and what it was answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from arena_ray.model.records import JournalEntry
+from arena_ray.registry.tables import plugin_calls
+
+_COLUMNS = [column for column in plugin_calls.c if column.name != "execution_id"]
+
+
+def add_entry(connection: sa.Connection, execution_id: str, entry: JournalEntry) -> None:
+    """Write *entry* at its place, unless that is taken; count it with the one before it where the two are alike."""
+    of_execution = plugin_calls.c.execution_id == execution_id
+    query = sa.select(*_COLUMNS).where(of_execution).order_by(plugin_calls.c.number.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    last = JournalEntry(**row) if row is not None else None
+    if last is not None and entry.number <= last.number + last.repeats:
+        return
+    if last is not None and _is_repeated(last, entry):
+        here = sa.and_(of_execution, plugin_calls.c.number == last.number)
+        connection.execute(plugin_calls.update().where(here).values(repeats=last.repeats + 1))
+        return
+    connection.execute(plugin_calls.insert().values(execution_id=execution_id, **entry.model_dump()))
+
+
+def _is_repeated(last: JournalEntry, entry: JournalEntry) -> bool:
+    def content(each: JournalEntry) -> tuple[Any, ...]:
+        return each.method, each.arguments, each.answer, each.error
+
+    return None not in (last.ended_at, entry.ended_at) and content(last) == content(entry)
+
+
+def end_entry(
+    connection: sa.Connection,
+    execution_id: str,
+    number: int,
+    *,
+    answer: Any,
+    error: dict[str, str] | None,
+    now: datetime,
+) -> None:
+    """Write the answer of a call that was waiting."""
+    here = sa.and_(plugin_calls.c.execution_id == execution_id, plugin_calls.c.number == number)
+    waiting = plugin_calls.update().where(here, plugin_calls.c.ended_at.is_(None))
+    connection.execute(waiting.values(answer=answer, error=error, ended_at=now))
+
+
+def list_entries(connection: sa.Connection, execution_id: str) -> list[JournalEntry]:
+    """Return the whole journal, by place."""
+    query = sa.select(*_COLUMNS).where(plugin_calls.c.execution_id == execution_id).order_by(plugin_calls.c.number)
+    return [JournalEntry(**row) for row in connection.execute(query).mappings()]
