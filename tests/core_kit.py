@@ -17,12 +17,17 @@ from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
 from arena_ray.runner.preflight import Submission
+from arena_ray.scheduling.conversation import Host
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.telemetry.hub import Hub
 from arena_ray.testing.plugins import load_plugins
 
 RUNNERS = load_runners().runners
 PLUGINS = load_plugins()
+
+
+def no_host(name: str) -> Host:
+    raise AssertionError("no plugin looks at revisions here")
 
 
 class Drivers:
@@ -62,6 +67,7 @@ def open_core(workspace: Workspace, drivers: Drivers) -> Iterator[Callable[..., 
             runners=RUNNERS,
             drivers=drivers,
             plugins=PLUGINS,
+            start_host=no_host,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
             endpoints=PlayedEndpoints(),
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from arena_ray.model.settings import Settings
     from arena_ray.orchestrator.client import ArenaClient
     from arena_ray.orchestrator.reader import Reader, RegistryReader
+    from arena_ray.plugin.catalog import Catalog
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +56,14 @@ def settings_in_force(**flags: Any) -> Settings:
     context = click.get_current_context(silent=True)
     given = context.meta.get(_FLAGS, {}) if context else {}
     return load_settings(workspace(), flags=given | flags)[0]
+
+
+def plugin_catalog() -> Catalog:
+    """Return the plugins that are there: installed ones, and files in the folders that the settings name."""
+    from arena_ray.plugin.catalog import Catalog
+    from arena_ray.plugin.drop_in import plugin_directories
+
+    return Catalog(plugin_directories(workspace(), settings_in_force()))
 
 
 def open_reader() -> ArenaClient | RegistryReader:

@@ -71,6 +71,16 @@ def steered_by(
     )
 
 
+def named_too(plugin: str, document: LocatedDocument, assignments: Sequence[str], *, key: str) -> LocatedDocument:
+    """Return *document* with this *plugin* in the list under *key*, with the settings that *assignments* give."""
+    data, lines = copy.deepcopy(document.data), dict(document.lines)
+    former = data.get(key)
+    others = [each for each in former if each.get("name") != plugin] if isinstance(former, list) else []
+    data[key] = [*others, {"name": plugin, "settings": settings_of(assignments)}]
+    lines.setdefault((key,), 1)
+    return LocatedDocument(data=data, source=document.source, lines=lines)
+
+
 def settings_of(assignments: Sequence[str]) -> dict[str, Any]:
     """Return the settings that *assignments*, each ``KEY=VALUE``, give to a plugin."""
     data: dict[str, Any] = {}

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arena_ray.cli.access import local_plugins_option, settings_in_force, workspace
+from arena_ray.cli.access import local_plugins_option, plugin_catalog
 from arena_ray.cli.output import ABSENT, output_options, print_facts, print_json, print_table
 from arena_ray.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from arena_ray.plugin.catalog import Catalog
     from arena_ray.plugin.description import PluginDescription
     from arena_ray.plugin.setting import Setting
 
@@ -31,7 +30,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    found = _catalog().describe()
+    found = plugin_catalog().describe()
     if as_json:
         print_json(found)
     else:
@@ -44,7 +43,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 @output_options
 def show(name: str, as_json: bool) -> None:
     """Show a plugin with its settings."""
-    found = _catalog().describe()
+    found = plugin_catalog().describe()
     plugin = next((each for each in found if each.name == name), None)
     if plugin is None:
         raise NotFound("plugin", name, known=[each.name for each in found])
@@ -107,13 +106,6 @@ def _command_again(name: str, file: Path | None, experiment: str | None, assignm
     target = ["--spec", str(file)] if file is not None else ["--experiment", str(experiment)]
     settings = [word for assignment in assignments for word in ("--set", assignment)]
     return shlex.join(["arena", "plugins", "run", name, *target, *settings])
-
-
-def _catalog() -> Catalog:
-    from arena_ray.plugin.catalog import Catalog
-    from arena_ray.plugin.drop_in import plugin_directories
-
-    return Catalog(plugin_directories(workspace(), settings_in_force()))
 
 
 def _print_list(found: list[PluginDescription]) -> None:

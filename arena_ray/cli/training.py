@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arena_ray.cli.access import settings_in_force, workspace
+from arena_ray.cli.access import plugin_catalog, settings_in_force, workspace
 from arena_ray.cli.output import ABSENT, figure, print_facts
 from arena_ray.cli.progress import Progress
 from arena_ray.model.errors import ArenaError
@@ -36,9 +36,10 @@ def prepare(
 ) -> Submission:
     """Check everything that can be checked without starting anything, and say what will run.
 
-    With *plugin* that one steers, whatever the file names, and the assignments are settings of it.
+    With *plugin* that one steers, whatever the file names, and the assignments are settings of it; one with another
+    scope is at work beside what the file names.
     """
-    from arena_ray.cli.overrides import override, steered_by
+    from arena_ray.cli.overrides import named_too, override, steered_by
     from arena_ray.cli.plan import plan
     from arena_ray.model.spec import parse_spec
     from arena_ray.model.yaml_lines import load_located
@@ -46,13 +47,15 @@ def prepare(
     from arena_ray.runner.installation import interpreter_for
 
     document = load_located(file)
-    if plugin is not None:
+    if plugin is not None and (key := _list_of(plugin)) is not None:
+        document, assignments = named_too(plugin, document, assignments, key=key), ()
+    elif plugin is not None:
         document, assignments = steered_by(plugin, document, assignments)
     spec = parse_spec(override(document, assignments, seed=seed))
     runners = discovery.load_runners().runners
     submission = preflight.prepare(spec, base=file.resolve().parent, runners=runners, workspace=workspace())
-    if spec.plugin is not None:
-        _check_plugin(submission)
+    if spec.plugin or spec.run_plugins or spec.revision_plugins:
+        _check_plugins(submission)
     for warning in submission.warnings:
         click.echo(f"warning: {warning}", err=True)
     script = workspace().bundles / submission.bundle.digest() / submission.bundle.entry
@@ -64,12 +67,24 @@ def prepare(
     return submission
 
 
-def _check_plugin(submission: Submission) -> None:
-    from arena_ray.orchestrator.plugin_check import check_plugin
-    from arena_ray.plugin.catalog import Catalog
-    from arena_ray.plugin.drop_in import plugin_directories
+def _check_plugins(submission: Submission) -> None:
+    from arena_ray.model.states import Scope
+    from arena_ray.orchestrator.plugin_check import check_plugin, check_plugins
 
-    check_plugin(submission, Catalog(plugin_directories(workspace(), settings_in_force())))
+    catalog = plugin_catalog()
+    check_plugin(submission, catalog)
+    for scope in (Scope.RUN, Scope.REVISION):
+        check_plugins(submission, catalog, scope)
+
+
+def _list_of(plugin: str) -> str | None:
+    """Return the key of a file that lists plugins of this one's scope; None for one that steers."""
+    from arena_ray.model.states import Scope
+    from arena_ray.plugin.discovery import KEYS
+
+    scopes = {each.name: each.scope for each in plugin_catalog().describe() if not each.problem}
+    scope = scopes.get(plugin)
+    return None if scope in (None, Scope.EXPERIMENT) else KEYS[scope]
 
 
 @contextmanager

@@ -7,6 +7,7 @@
     │   ├── ScriptNotFound (LookupError)     no such shipped script, no such file
     │   ├── NoMainLoop                       nothing in the script that could be resumed
     │   ├── NotSetUp (LookupError)           the script needs an environment that was not made
+    │   ├── RevisionRefused                  a plugin that looks at revisions refuses this one
     │   └── UnknownEnvironment (LookupError) the environment id is not registered
     ├── SetupFailed (RuntimeError)           a runner's own environment could not be made
     ├── SettingsError (ValueError)           arena.toml or an ARENA_* variable is wrong
@@ -178,6 +179,13 @@ class RegistryError(ArenaError, RuntimeError):
 
 class RegistryEmpty(RegistryError):
     """The database is there, and no registry in it: it is being made, or never was."""
+
+
+class RevisionRefused(SpecError):
+    """A plugin with scope revision refuses a revision; nothing was made."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        super().__init__("\n".join(f"revision refused by plugin {reason}" for reason in reasons))
 
 
 class PluginMistake(ArenaError, RuntimeError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
@@ -77,6 +79,28 @@ class Revision(Record):
     """What a plugin has said of it."""
     execution_id: str | None = None
     """The plugin execution that has made it."""
+
+
+class ProposedRevision(Record):
+    """A revision that does not exist yet. ``flags`` holds what the script would be given, hyperparameters included."""
+
+    runner: str
+    script: str
+    env_id: str
+    hyperparameters: dict[str, FlagValue]
+    flags: dict[str, FlagValue]
+    config: dict[str, Any]
+    resources: Resources
+    checkpoint: CheckpointPolicy
+
+    @classmethod
+    def of(cls, spec: ExperimentSpec, *, flags: Mapping[str, FlagValue]) -> Self:
+        """Return the revision that *spec* would make, whose script would be given *flags*."""
+        return cls(flags=dict(flags), **{name: getattr(spec, name) for name in cls.model_fields if name != "flags"})
+
+    def digest(self) -> str:
+        """Return the sha256 of it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Run(Record):

@@ -50,7 +50,7 @@ class CheckpointPolicy(Strict):
 
 
 class PluginCall(Strict):
-    """The plugin that steers the experiment. ``settings`` are checked against the plugin's own schema."""
+    """A plugin. ``settings`` are checked against the plugin's own schema."""
 
     name: Name
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -63,6 +63,9 @@ class Deployment(Strict):
     select: Literal["best", "latest"] = Field(
         default="best", description="The checkpoint with the highest episodic_return, or the newest."
     )
+
+
+_NOT_OF_REVISIONS = {"experiment", "seed", "project", "plugin", "run_plugins", "revision_plugins", "deploy"}
 
 
 class ExperimentSpec(Strict):
@@ -79,12 +82,14 @@ class ExperimentSpec(Strict):
     resources: Resources = Resources()
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     plugin: PluginCall | None = None
+    run_plugins: tuple[PluginCall, ...] = ()
+    revision_plugins: tuple[PluginCall, ...] = ()
     deploy: Deployment | None = None
     project: Name | None = None
 
     def digest(self) -> str:
-        """Return the sha256 of what makes a revision: everything here but seed, name, project, plugin and deploy."""
-        content = self.model_dump(mode="json", exclude={"experiment", "seed", "project", "plugin", "deploy"})
+        """Return the sha256 of what makes a revision: everything here but seed, name, project, plugins and deploy."""
+        content = self.model_dump(mode="json", exclude=_NOT_OF_REVISIONS)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -117,7 +122,7 @@ def _message(error: dict[str, Any], keys: set[str]) -> str:
 def _known_keys(path: tuple[Any, ...]) -> set[str]:
     """Return the keys of the section at *path*."""
     model: type[BaseModel] = ExperimentSpec
-    for part in path:
+    for part in (part for part in path if not isinstance(part, int)):  # the items of a list have the same keys
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         sections = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
         model = next((one for one in sections if issubclass(one, BaseModel)), Strict)

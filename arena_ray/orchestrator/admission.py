@@ -8,12 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arena_ray.model.errors import NoMainLoop, NotFound
+from arena_ray.model.errors import NoMainLoop, NotFound, SpecError
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Execution, Experiment, Revision, Run
+from arena_ray.model.records import Execution, Experiment, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, PluginCall
+from arena_ray.model.states import RunState, Scope
 from arena_ray.orchestrator.bundle_store import BundleStore
-from arena_ray.orchestrator.plugin_check import check_plugin, execution_digest
+from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.plugin_check import (
+    CheckedPlugin,
+    check_plugin,
+    check_plugins,
+    execution_digest,
+    watch_digest,
+)
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.store import Store
@@ -25,6 +33,7 @@ from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
 
 REMEMBERED_REQUESTS = 1024
+UNFINISHED = [state for state in RunState if not state.is_final]
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Admission:
         reserve: Reserve,
         runners: Mapping[str, Runner],
         plugins: Plugins,
+        gate: Gate,
         capacity: Callable[[], Sequence[NodeCapacity]],
     ) -> None:
         self._workspace = workspace
@@ -64,6 +74,7 @@ class Admission:
         self._reserve = reserve
         self._runners = runners
         self._plugins = plugins
+        self._gate = gate
         self._capacity = capacity
         self._lock = threading.Lock()
         self._answers: OrderedDict[str, Started] = OrderedDict()
@@ -88,11 +99,14 @@ class Admission:
             if request_id and request_id in self._answers:
                 return self._answers[request_id]
             submission = preflight.recheck(submission, runners=self._runners)
-            settings = check_plugin(submission, self._plugins)
+            plugin = check_plugin(submission, self._plugins)
+            watching = check_plugins(submission, self._plugins, Scope.RUN)
             self._check_cluster(submission)
+            if revision_id is None:
+                self._gate.require(submission.spec, ProposedRevision.of(submission.spec, flags=submission.flags))
             self._bundles.keep(submission.bundle)
             self._reserve.fill()
-            started = self._record(submission, settings, force_new=force_new, revision_id=revision_id)
+            started = self._record(submission, plugin, watching, force_new=force_new, revision_id=revision_id)
             if request_id:
                 self._answers[request_id] = started
                 while len(self._answers) > REMEMBERED_REQUESTS:
@@ -109,6 +123,7 @@ class Admission:
         found = self._store.get_experiment(experiment)
         if found is None:
             raise NotFound("experiment", experiment, known=[each.name for each in self._store.list_experiments()])
+        scope = self._scope_of(plugin.name)
         # What a plugin has made for a single run with flags of its own bears no name, and is no beginning for another.
         known = self._store.list_revisions(found.experiment_id)
         revisions = [each for each in known if each.execution_id is None or each.name is not None]
@@ -116,9 +131,37 @@ class Admission:
             raise NotFound("revision", f"of experiment {found.name}")
         newest = revisions[-1]
         bundle = self._bundles.load(newest.bundle)
-        spec = self._spec_of(found, newest, plugin)
+        named: dict[str, Any] = {"run_plugins": (plugin,)} if scope is Scope.RUN else {"plugin": plugin}
+        spec = self._spec_of(found, newest).model_copy(update=named)
         submission = Submission(spec=spec, bundle=bundle, flags=newest.flags, report=ScriptReport(main_loop=None))
-        return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
+        if scope is Scope.EXPERIMENT:
+            return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
+        return self._admit_watch(found, submission, force_new=force_new, revision_id=newest.revision_id)
+
+    def _scope_of(self, name: str) -> Scope:
+        """Return the scope of a plugin that can be run on an experiment.
+
+        Raises:
+            SpecError: There is none of this name, or it only looks at revisions.
+        """
+        scopes = {each.name: each.scope for each in self._plugins.describe() if not each.problem}
+        if scopes.get(name) is Scope.REVISION:
+            raise SpecError(
+                f"plugin {name!r} looks at revisions before they are made; name it under 'revision_plugins' of a file"
+            )
+        return scopes.get(name) or Scope.EXPERIMENT
+
+    def _admit_watch(self, found: Experiment, submission: Submission, *, force_new: bool, revision_id: str) -> Started:
+        if not self._store.list_runs(experiment=found.experiment_id, states=UNFINISHED):
+            raise SpecError(f"experiment {found.name} has no unfinished run to look at; start one first")
+        named = [call.name for call in submission.spec.run_plugins]
+        checked = check_plugins(submission, self._plugins, Scope.RUN)
+        [plugin] = [each for each in checked if each.name in named]
+        with self._lock:
+            execution, created = self._begin(
+                submission, plugin, Scope.RUN, force_new=force_new, revision_id=revision_id
+            )
+        return Started(run=None, execution=execution, created=created)
 
     def require_main_loop(self, run: Run) -> None:
         """Check that the run's script can be held.
@@ -133,12 +176,11 @@ class Admission:
             raise NoMainLoop(run.script)
 
     @staticmethod
-    def _spec_of(found: Experiment, newest: Revision, plugin: PluginCall) -> ExperimentSpec:
+    def _spec_of(found: Experiment, newest: Revision) -> ExperimentSpec:
         flags = {name: value for name, value in newest.flags.items() if name not in newest.hyperparameters}
         return ExperimentSpec(
             experiment=found.name,
             project=found.project,
-            plugin=plugin,
             runner=newest.runner,
             script=newest.script,
             env_id=newest.env_id,
@@ -162,23 +204,39 @@ class Admission:
     def _record(
         self,
         submission: Submission,
-        settings: dict[str, Any] | None,
+        plugin: CheckedPlugin | None,
+        watching: Sequence[CheckedPlugin],
         *,
         force_new: bool,
         revision_id: str | None,
     ) -> Started:
         spec, digest = submission.spec, submission.bundle.digest()
         source: dict[str, Any] = {"flags": submission.flags, "script": spec.script, "bundle": digest}
-        if spec.plugin is None or settings is None:
+
+        for each in watching:  # before there is anything to watch, so that nothing goes by
+            self._begin(submission, each, Scope.RUN, force_new=False, revision_id=revision_id)
+        if plugin is None:
             run, created = self._store.submit(spec, force_new=force_new, **source)
             return Started(run=run, execution=None, created=created)
-        execution, created = self._store.begin_execution(
-            spec,
-            plugin=spec.plugin.name,
-            settings=settings,
-            digest=execution_digest(spec, settings, bundle=digest),
-            force_new=force_new,
-            revision_id=revision_id,
-            **source,
+        execution, created = self._begin(
+            submission, plugin, Scope.EXPERIMENT, force_new=force_new, revision_id=revision_id
         )
         return Started(run=None, execution=execution, created=created)
+
+    def _begin(
+        self, submission: Submission, plugin: CheckedPlugin, scope: Scope, *, force_new: bool, revision_id: str | None
+    ) -> tuple[Execution, bool]:
+        spec, bundle = submission.spec, submission.bundle.digest()
+        steers = scope is Scope.EXPERIMENT
+        return self._store.begin_execution(
+            spec,
+            plugin=plugin.name,
+            settings=plugin.settings,
+            digest=execution_digest(spec, plugin, bundle=bundle) if steers else watch_digest(plugin),
+            flags=submission.flags,
+            script=spec.script,
+            bundle=bundle,
+            force_new=force_new,
+            revision_id=revision_id,
+            scope=scope,
+        )

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt, StaleDriver
 from arena_ray.model.events import Batch, MetricPoint
@@ -18,7 +19,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt, Run
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import PluginCall
-from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState
+from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState, Scope
 from arena_ray.orchestrator import endings
 from arena_ray.orchestrator.admission import Admission, Started
 from arena_ray.orchestrator.bundle_store import BundleStore
@@ -26,6 +27,7 @@ from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
 from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
+from arena_ray.orchestrator.gate import Gate
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
@@ -37,6 +39,7 @@ from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner
+from arena_ray.scheduling.conversation import Host
 from arena_ray.scheduling.feasibility import NodeCapacity
 from arena_ray.scheduling.port import Acknowledgement, Assignment, RunToDrive
 from arena_ray.serving.endpoints import Endpoints
@@ -60,6 +63,8 @@ class Orchestrator:
         capacity: Callable[[], Sequence[NodeCapacity]],
         endpoints: Endpoints,
         plugins: Plugins,
+        start_host: Callable[[str], Host],
+        directories: Sequence[Path] = (),
     ) -> None:
         self._workspace = workspace
         self._settings = settings
@@ -73,6 +78,8 @@ class Orchestrator:
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
+        looks = PluginLooks(workspace, store=store, hub=hub)
+        self._gate = Gate(plugins, store=store, looks=looks, start=start_host, directories=directories)
         self._admission = Admission(
             workspace,
             store=store,
@@ -80,6 +87,7 @@ class Orchestrator:
             reserve=self._reserve,
             runners=runners,
             plugins=plugins,
+            gate=self._gate,
             capacity=capacity,
         )
         self.executions = Executions(
@@ -88,6 +96,7 @@ class Orchestrator:
             bundles=self._bundles,
             runners=runners,
             locks=self._locks,
+            gate=self._gate,
             require_driver=self._require_driver,
         )
         self.policies = Policies(
@@ -98,13 +107,14 @@ class Orchestrator:
             bundles=self._bundles,
             runners=runners,
             locks=self._locks,
+            gate=self._gate,
             stop=self.executions.end_run,
             deploy=lambda run_id, name, select: self.policies.deploy(run_id, name, select=select).version,
         )
         self.plugins = PluginCalls(
             store=store,
             orders=orders,
-            looks=PluginLooks(workspace, store=store, hub=hub),
+            looks=looks,
             require=self.executions.require,
         )
         self.experiments = Experiments(store, runs=self, drivers=drivers)
@@ -329,6 +339,8 @@ class Orchestrator:
         if self._is_retired:
             return
         runs = self._store.list_runs(states=ACTIVE_STATES)
-        executions = self._store.list_executions(states=[ExecutionState.RUNNING])
+        self.executions.end_watches()
+        self._gate.close_idle()
+        executions = self._store.list_executions(states=[ExecutionState.RUNNING], scope=Scope.EXPERIMENT)
         for experiment_id in {*(run.experiment_id for run in runs), *(each.experiment_id for each in executions)}:
             self._drivers.ensure(experiment_id)

@@ -22,7 +22,7 @@ REASONS = {
 def wished(run: Run) -> tuple[RunState, str]:
     """Return the state that the user wants of a run that is not at work, and why it is in it."""
     if run.intent is Intent.PAUSE:
-        return RunState.PAUSED, REASONS[AttemptOutcome.PAUSED]
+        return RunState.PAUSED, run.reason or REASONS[AttemptOutcome.PAUSED]
     return RunState.STOPPED, run.reason or REASONS[AttemptOutcome.STOPPED]
 
 
@@ -38,8 +38,8 @@ def after(
         streak: How many attempts in a row are lost by now without getting any further.
         most: How many may be.
     """
-    if outcome is AttemptOutcome.STOPPED:
-        return RunState.STOPPED, reason or run.reason or REASONS[outcome]
+    if outcome in (AttemptOutcome.STOPPED, AttemptOutcome.PAUSED):
+        return TARGETS[outcome], reason or run.reason or REASONS[outcome]
     is_to_go_on = outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED)
     if is_to_go_on and run.intent is not Intent.NONE:
         return wished(run)

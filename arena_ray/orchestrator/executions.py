@@ -8,18 +8,21 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from arena_ray.model.errors import IllegalTransition, NotFound, StaleAttempt
-from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
+from arena_ray.model.errors import IllegalTransition, NoMainLoop, NotFound, StaleAttempt
+from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, ProposedRevision, Run
 from arena_ray.model.spec import FlagValue
-from arena_ray.model.states import ExecutionState, ExploitOutcome, Intent, RunState
+from arena_ray.model.states import ACTIVE_STATES, ExecutionState, ExploitOutcome, Intent, RunState, Scope
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.checkpoint_keeping import thin_out
+from arena_ray.orchestrator.gate import Gate
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.arguments import check_flags
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
 from arena_ray.telemetry.hub import Hub
+
+OPEN = [state for state in ExecutionState if not state.is_final]
 
 
 def pause_with_execution(store: Store, run: Run) -> Run:
@@ -47,6 +50,7 @@ class Executions:
         bundles: BundleStore,
         runners: Mapping[str, Runner],
         locks: defaultdict[str, threading.RLock],
+        gate: Gate,
         require_driver: Callable[[str, str], None],
     ) -> None:
         self._store = store
@@ -54,6 +58,7 @@ class Executions:
         self._bundles = bundles
         self._runners = runners
         self._locks = locks
+        self._gate = gate
         self._require_driver = require_driver
 
     def to_drive(self, experiment_id: str, *, driver: str) -> list[Execution]:
@@ -63,8 +68,22 @@ class Executions:
             StaleDriver: Another driver has claimed the experiment since.
         """
         self._require_driver(experiment_id, driver)
-        states = [state for state in ExecutionState if not state.is_final]
-        return self._store.list_executions(experiment=experiment_id, states=states)
+        self.end_watches()
+        return self._store.list_executions(experiment=experiment_id, states=OPEN)
+
+    def end_watches(self) -> None:
+        """End the executions that only look at runs where there are none to look at any more."""
+        watches = self._store.list_executions(states=OPEN, scope=Scope.RUN)
+        for experiment_id in {watch.experiment_id for watch in watches}:
+            unfinished = [state for state in RunState if not state.is_final]
+            if self._store.list_executions(experiment=experiment_id, states=OPEN, scope=Scope.EXPERIMENT):
+                continue
+            if self._store.list_runs(experiment=experiment_id, states=unfinished):
+                continue
+            for watch in watches:
+                if watch.experiment_id == experiment_id:
+                    with suppress(IllegalTransition):
+                        self._store.move_execution(watch.execution_id, ExecutionState.COMPLETED)
 
     def require(self, execution_id: str, driver: str) -> Execution:
         """Return the execution, for the driver with this token.
@@ -136,8 +155,10 @@ class Executions:
             flags=spec.flags,
             gpu=spec.resources.gpu,
         )
+        spec = spec.model_copy(update={"plugin": None, "hyperparameters": merged, "seed": seed})
+        self._gate.require(spec, ProposedRevision.of(spec, flags=flags))
         run, _ = self._store.submit(
-            spec.model_copy(update={"plugin": None, "hyperparameters": merged, "seed": seed}),
+            spec,
             flags=flags,
             script=source.script,
             bundle=source.bundle,
@@ -242,6 +263,30 @@ class Executions:
                 self._store.move_run(run_id, RunState.STOPPED, reason=reason)
             elif not run.state.is_final:
                 self._store.request(run_id, Intent.STOP, reason=reason)
+
+    def pause_run(self, run_id: str, *, driver: str, reason: str) -> None:
+        """Ask for the run's pause at its next boundary, on behalf of a plugin. One that has ended stays as it is.
+
+        Raises:
+            StaleDriver: Another driver has claimed the experiment since.
+            NoMainLoop: Its script has no boundary.
+        """
+        run = self._store.require_run(run_id)
+        self._require_driver(run.experiment_id, driver)
+        with self._locks[run_id]:
+            run = self._store.require_run(run_id)
+            if run.state is RunState.QUEUED:
+                self._store.move_run(run_id, RunState.PAUSED, reason=reason)
+            elif run.state in ACTIVE_STATES:
+                self._require_main_loop(run)
+                self._store.request(run_id, Intent.PAUSE, reason=reason)
+
+    def _require_main_loop(self, run: Run) -> None:
+        revision = self._store.get_revision(run.revision_id)
+        assert revision is not None, "a run lost its revision"
+        bundle = self._bundles.load(revision.bundle)
+        if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
+            raise NoMainLoop(run.script)
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
         """Record how a plugin execution ended, unless the user has stopped it meanwhile; end the runs of a failed one.

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from arena_ray.model.errors import IllegalTransition, NotFound
 from arena_ray.model.records import Execution, Experiment, Run
-from arena_ray.model.states import ACTIVE_STATES, ExecutionState, Intent, RunState
+from arena_ray.model.states import ACTIVE_STATES, ExecutionState, Intent, RunState, Scope
 from arena_ray.orchestrator.drivers import Drivers
+from arena_ray.orchestrator.executions import OPEN
 from arena_ray.registry.store import Store
 
-OPEN = [state for state in ExecutionState if not state.is_final]
 Standing = tuple[Experiment, Execution | None, list[Run]]
 """An experiment with its newest plugin execution and all its runs."""
 
@@ -83,7 +83,7 @@ class Experiments:
                     move(run)
 
     def _standing(self, experiment: Experiment) -> Standing:
-        executions = self._store.list_executions(experiment=experiment.experiment_id)
+        executions = self._store.list_executions(experiment=experiment.experiment_id, scope=Scope.EXPERIMENT)
         runs = self._store.list_runs(experiment=experiment.experiment_id)
         return experiment, executions[-1] if executions else None, runs
 

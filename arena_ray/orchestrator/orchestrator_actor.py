@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class OrchestratorActor:
         from arena_ray.plugin.drop_in import plugin_directories
         from arena_ray.registry.store import Store
         from arena_ray.runner.discovery import load_runners
+        from arena_ray.scheduling.plugin_process import start_host
         from arena_ray.serving.serve_endpoints import ServeEndpoints
         from arena_ray.telemetry.hub import Hub
 
@@ -48,6 +50,8 @@ class OrchestratorActor:
             drivers=RayDrivers(workspace, directories=directories),
             capacity=cluster.capacity,
             plugins=Catalog(directories),
+            start_host=partial(start_host, workspace=workspace),
+            directories=directories,
             endpoints=ServeEndpoints(settings),
         )
         for task in (self._keep, self._keep_policies):

@@ -6,14 +6,14 @@ something is named by its number within the execution and is not made twice, and
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError, StaleDriver
+from arena_ray.model.errors import PluginMistake
 from arena_ray.model.records import Execution, JournalEntry, Run
 from arena_ray.model.states import Scope
+from arena_ray.orchestrator.answers import answer_of
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.registry.door import utc_now
@@ -22,8 +22,6 @@ from arena_ray.scheduling.plugin_port import Call, NoteOrder, RevisionOrder, Run
 
 OF_WATCHERS = frozenset({"add_note", "stop_run"})
 """What a plugin with scope run may ask for, beside looking at things."""
-
-log = logging.getLogger(__name__)
 
 
 class PluginCalls:
@@ -59,16 +57,12 @@ class PluginCalls:
             RegistryError: The registry cannot be read or written now; the call may be repeated.
         """
         execution = self._require(execution_id, driver)
-        begun, answer, error = self._clock(), None, None
-        try:
-            answer = self._handler(execution, call.method)(execution, call.arguments)
-        except (StaleDriver, RegistryError):
-            raise
-        except ArenaError as exc:
-            error = told(exc)
-        except Exception as exc:
-            log.exception("call %s of plugin %s failed", call.method, execution.plugin)
-            error = told(PluginMistake(f"{call.method} cannot be carried out: {type(exc).__name__}: {exc}"))
+        begun = self._clock()
+        answer, error = answer_of(
+            lambda: self._handler(execution, call.method)(execution, call.arguments),
+            call.method,
+            plugin=execution.plugin,
+        )
         entry = self._entry(call, begun, answer=answer, error=error, ended_at=self._clock())
         if call.number is not None:
             self._store.add_plugin_call(execution_id, entry)
@@ -139,8 +133,3 @@ class PluginCalls:
 
     def _deploy(self, execution: Execution, arguments: dict[str, Any]) -> int:
         return self._orders.deploy(execution, **arguments)
-
-
-def told(error: ArenaError) -> dict[str, str]:
-    """Return *error* as it goes over the wire of a plugin's process."""
-    return {"kind": type(error).__name__, "message": str(error)}

@@ -4,30 +4,69 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.spec import ExperimentSpec, PluginCall
+from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import Plugins
+from arena_ray.plugin.discovery import KEYS
 from arena_ray.plugin.schema import check_settings
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.tuning import check_space
 
-PLACE = "plugin.settings"
+
+@dataclass(frozen=True)
+class CheckedPlugin:
+    """A plugin that is to be at work, with its settings as JSON can hold them, defaults filled in."""
+
+    name: str
+    settings: dict[str, Any]
 
 
-def check_plugin(submission: Submission, plugins: Plugins) -> dict[str, Any] | None:
-    """Return the settings of the submission's plugin as JSON can hold them, defaults filled in; None without one.
+def check_plugin(submission: Submission, plugins: Plugins) -> CheckedPlugin | None:
+    """Return the plugin that is to steer the submission; None where none is.
 
     Raises:
-        SpecError: One line for each mistake in them, or in a search space: the script must take what is searched.
+        SpecError: One line for each mistake in its settings, or in a search space: the script must take what is
+            searched.
     """
     call = submission.spec.plugin
-    if call is None:
-        return None
-    plugin = plugins.require(call.name)
-    settings = check_settings(plugin.schema, call.settings, place=PLACE)
+    return None if call is None else _check(call, Scope.EXPERIMENT, submission, plugins, place="plugin")
+
+
+def check_plugins(submission: Submission, plugins: Plugins, scope: Scope) -> list[CheckedPlugin]:
+    """Return the plugins with scope run or revision: those that the submission names, and those that always are.
+
+    Raises:
+        SpecError: One line for each mistake.
+    """
+    spec, key = submission.spec, KEYS[scope]
+    calls = [*(spec.run_plugins if scope is Scope.RUN else spec.revision_plugins)]
+    named = {call.name for call in calls}
+    checked, mistakes = [], []
+    for index, call in enumerate(calls):
+        try:
+            checked.append(_check(call, scope, submission, plugins, place=f"{key}.{index}"))
+        except SpecError as exc:
+            mistakes += str(exc).splitlines()
+    if len(named) < len(calls):
+        mistakes.append(f"{key}: names a plugin twice")
+    if mistakes:
+        raise SpecError("\n".join(mistakes))
+    for always in plugins.describe():
+        if always.enabled_by_default and always.scope is scope and always.name not in named and not always.problem:
+            call = PluginCall(name=always.name)
+            checked.append(_check(call, scope, submission, plugins, place=f"plugin {always.name}, on by default"))
+    return checked
+
+
+def _check(call: PluginCall, scope: Scope, submission: Submission, plugins: Plugins, *, place: str) -> CheckedPlugin:
+    plugin = plugins.require(call.name, scope=scope)
+    place = f"{place}.settings"
+    settings = check_settings(plugin.schema, call.settings, place=place)
     given = {**submission.spec.hyperparameters, **submission.spec.flags}
     mistakes: list[str] = []
     for name, value in settings.items():
@@ -41,17 +80,25 @@ def check_plugin(submission: Submission, plugins: Plugins) -> dict[str, Any] | N
                     given=given,
                     must_be_live=setting.must_be_live(settings),
                     permission=setting.live if isinstance(setting.live, str) else None,
-                    prefix=f"{PLACE}.{name}",
+                    prefix=f"{place}.{name}",
                 ).to_data()
             except SpecError as exc:
                 mistakes.append(str(exc))
     if mistakes:
         raise SpecError("\n".join(mistakes))
-    return settings
+    return CheckedPlugin(call.name, settings)
 
 
-def execution_digest(spec: ExperimentSpec, settings: dict[str, Any], *, bundle: str) -> str:
+def execution_digest(spec: ExperimentSpec, plugin: CheckedPlugin, *, bundle: str) -> str:
     """Return the sha256 of all that makes one plugin execution the same as another."""
-    plugin = spec.plugin.name if spec.plugin else ""
-    content = json.dumps([spec.digest(), bundle, spec.seed, plugin, settings], sort_keys=True)
+    return _digest([spec.digest(), bundle, spec.seed, plugin.name, plugin.settings])
+
+
+def watch_digest(plugin: CheckedPlugin) -> str:
+    """Return the same of one that looks at runs: at all of the experiment, whatever they train."""
+    return _digest([Scope.RUN, plugin.name, plugin.settings])
+
+
+def _digest(parts: list[Any]) -> str:
+    content = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from arena_ray.model.errors import NotFound, PluginMistake, SpecError
 from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Execution, Record, Run
-from arena_ray.orchestrator.plugin_orders import own_run
+from arena_ray.model.records import Record, Run
 from arena_ray.registry.store import Store
 from arena_ray.telemetry.archive import read_log_tail, read_metrics
 from arena_ray.telemetry.hub import Hub
@@ -20,6 +19,37 @@ MOST_LOG_LINES = 10_000
 TABLES = ("experiments", "revisions", "runs")
 Point = tuple[int, float, float]
 """A step, what was logged there, and when, in seconds since 1970."""
+
+
+class AtWork(Protocol):
+    """Where a plugin is at work: an execution, or what looks at a revision."""
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment's id; empty where there is none yet."""
+        ...
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        ...
+
+    @property
+    def execution_id(self) -> str | None:
+        """The execution, where one is kept."""
+        ...
+
+
+def own_run(store: Store, at_work: AtWork, run_id: str) -> Run:
+    """Return the run, which is one of the plugin's experiment.
+
+    Raises:
+        NotFound: It is not.
+    """
+    run = store.require_run(run_id)
+    if run.experiment_id != at_work.experiment_id:
+        raise NotFound("run", f"{run_id} in experiment {at_work.experiment}")
+    return run
 
 
 class PluginLooks:
@@ -57,14 +87,14 @@ class PluginLooks:
         told = run.model_dump(mode="json", include={"run_id", "name", "revision_id", "seed"})
         return told | {"config": revision.flags}
 
-    def _run(self, execution: Execution, *, run_id: str) -> dict[str, Any]:
-        return self.handle_of(own_run(self._store, execution, run_id))
+    def _run(self, at_work: AtWork, *, run_id: str) -> dict[str, Any]:
+        return self.handle_of(own_run(self._store, at_work, run_id))
 
-    def _status(self, execution: Execution, *, run_id: str) -> str:
-        return own_run(self._store, execution, run_id).state.value
+    def _status(self, at_work: AtWork, *, run_id: str) -> str:
+        return own_run(self._store, at_work, run_id).state.value
 
-    def _reward(self, execution: Execution, *, run_id: str, metric: str) -> float | str:
-        run = own_run(self._store, execution, run_id)
+    def _reward(self, at_work: AtWork, *, run_id: str, metric: str) -> float | str:
+        run = own_run(self._store, at_work, run_id)
         score = run.episodic_return
         if metric != EPISODIC_RETURN:
             points = self._points(run).get(metric)
@@ -75,18 +105,16 @@ class PluginLooks:
             )
             what = "return" if metric == EPISODIC_RETURN else metric
             self._store.add_note(
-                execution.experiment_id,
+                at_work.experiment_id,
                 f"⚠️ {run.name} has no {what}: {why}",
                 run_id=run.run_id,
-                execution_id=execution.execution_id,
+                execution_id=at_work.execution_id,
                 call=f"no {what} of {run.run_id}",
             )
         return encode_number(score)
 
-    def _metrics(
-        self, execution: Execution, *, run_id: str, names: Sequence[str] | None, max_points: int
-    ) -> dict[str, Any]:
-        found = self._points(own_run(self._store, execution, run_id))
+    def _metrics(self, at_work: AtWork, *, run_id: str, names: Sequence[str] | None, max_points: int) -> dict[str, Any]:
+        found = self._points(own_run(self._store, at_work, run_id))
         wanted = {name: found.get(name, []) for name in names} if names is not None else found
         return {
             "scalars": {
@@ -108,16 +136,16 @@ class PluginLooks:
             self._hub.forget(run.name)
         return {tag: [_plain(point) for point in points] for tag, points in sorted(recent.items())}
 
-    def _log_tail(self, execution: Execution, *, run_id: str, lines: int) -> list[str]:
-        path = self._workspace.run(own_run(self._store, execution, run_id).name).log
+    def _log_tail(self, at_work: AtWork, *, run_id: str, lines: int) -> list[str]:
+        path = self._workspace.run(own_run(self._store, at_work, run_id).name).log
         return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
 
-    def _find(self, execution: Execution, *, kind: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
-        rows = [row.model_dump(mode="json") for row in self._rows(execution.experiment_id, kind)]
+    def _find(self, at_work: AtWork, *, kind: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = [row.model_dump(mode="json") for row in self._rows(at_work.experiment_id, kind)]
         return [row for row in rows if all(row.get(key) == value for key, value in query.items())]
 
-    def _find_one(self, execution: Execution, *, kind: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
-        return next(reversed(self._find(execution, kind=kind, query=query)), None)
+    def _find_one(self, at_work: AtWork, *, kind: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
+        return next(reversed(self._find(at_work, kind=kind, query=query)), None)
 
     def _rows(self, experiment_id: str, kind: str) -> Sequence[Record]:
         if kind == "experiments":
@@ -128,11 +156,11 @@ class PluginLooks:
             return self._store.list_runs(experiment=experiment_id)
         raise NotFound("table", kind, known=TABLES)
 
-    def _experiment_data(self, execution: Execution) -> dict[str, Any]:
-        experiment = self._store.get_experiment(execution.experiment_id)
+    def _experiment_data(self, at_work: AtWork) -> dict[str, Any]:
+        experiment = self._store.get_experiment(at_work.experiment_id)
         assert experiment is not None, "an execution lost its experiment"
-        rows: dict[str, Sequence[Record]] = {kind: self._rows(execution.experiment_id, kind) for kind in TABLES[1:]}
-        rows["notes"] = self._store.list_notes(execution.experiment_id)
+        rows: dict[str, Sequence[Record]] = {kind: self._rows(at_work.experiment_id, kind) for kind in TABLES[1:]}
+        rows["notes"] = self._store.list_notes(at_work.experiment_id)
         lists = {kind: [row.model_dump(mode="json") for row in each] for kind, each in rows.items()}
         return experiment.model_dump(mode="json") | lists
 

@@ -10,10 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 from arena_ray.model.errors import IllegalTransition, NotFound, SpecError
-from arena_ray.model.records import Execution, Note, Revision, Run
+from arena_ray.model.records import Execution, Note, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.executions import pause_with_execution
+from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.plugin_looks import own_run
 from arena_ray.registry.columns import storable
 from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
@@ -30,6 +32,7 @@ class PluginOrders:
         bundles: The files of scripts.
         runners: They know what a script takes.
         locks: One for each run and each execution.
+        gate: Lets plugins look at revisions before they are made.
         stop: Asks for the end of a run, for a reason.
         deploy: Lets a checkpoint of a run answer under a name, and returns the version's number.
     """
@@ -41,6 +44,7 @@ class PluginOrders:
         bundles: BundleStore,
         runners: Mapping[str, Runner],
         locks: defaultdict[str, threading.RLock],
+        gate: Gate,
         stop: Callable[[str, str], Any],
         deploy: Callable[[str, str, str], int],
     ) -> None:
@@ -48,6 +52,7 @@ class PluginOrders:
         self._bundles = bundles
         self._runners = runners
         self._locks = locks
+        self._gate = gate
         self._stop = stop
         self._deploy = deploy
 
@@ -160,6 +165,7 @@ class PluginOrders:
         changes: dict[str, Any] = {"hyperparameters": dict(hyperparameters), "flags": dict(flags)}
         changes |= {"config": dict(config), "env_id": env_id or parent.env_id}
         spec = _spec_of(execution, parent).model_copy(update=changes)
+        self._gate.require(spec, ProposedRevision.of(spec, flags=given))
         return self._store.add_revision(spec, flags=given, script=parent.script, bundle=parent.bundle, author=author)
 
     def _parent(self, execution: Execution, revision_id: str | None) -> Revision:
@@ -212,18 +218,6 @@ class PluginOrders:
             PolicyUnusable: The checkpoint holds no policy.
         """
         return self._deploy(own_run(self._store, execution, run_id).run_id, name, select)
-
-
-def own_run(store: Store, execution: Execution, run_id: str) -> Run:
-    """Return the run, which is one of the execution's experiment.
-
-    Raises:
-        NotFound: It is not.
-    """
-    run = store.require_run(run_id)
-    if run.experiment_id != execution.experiment_id:
-        raise NotFound("run", f"{run_id} in experiment {execution.experiment}")
-    return run
 
 
 def _differs(execution: Execution, before: str, now: str) -> SpecError:

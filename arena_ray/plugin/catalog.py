@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import Source, require_usable, settle, sources
+from arena_ray.plugin.drop_in import fingerprint
 from arena_ray.plugin.schema import Schema
 
 LOAD_TIMEOUT_S = 20.0
@@ -71,10 +72,14 @@ class ListedPlugin:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The plugins that are installed, and those dropped into *directories*, as they are at each call."""
+    """The plugins that are installed, and those dropped into *directories*, as they are at each call.
+
+    What was loaded is remembered until a file changes that it may come from; of installed packages, for good.
+    """
 
     directories: Sequence[Path] = ()
     timeout_s: float = LOAD_TIMEOUT_S
+    _known: dict[tuple[str, str], list[PluginDescription]] = field(default_factory=dict, compare=False)
 
     def describe(self) -> list[PluginDescription]:
         """Return everything that is found, by name, usable or not."""
@@ -109,10 +114,13 @@ class Catalog:
         return sorted(settled, key=lambda pair: (pair[1].name, pair[1].problem is not None))
 
     def _described(self, source: Source) -> list[PluginDescription]:
-        answer, how = self._ask(source=source.name)
-        if answer is None:
-            return [PluginDescription(name=source.label, origin=source.name, problem=f"its process {how}")]
-        return [PluginDescription.model_validate(each) for each in answer["plugins"]]
+        place = (source.name, fingerprint([Path(source.name).parent]) if source.is_file else "")
+        if place not in self._known:
+            answer, how = self._ask(source=source.name)
+            if answer is None:  # it may do better the next time
+                return [PluginDescription(name=source.label, origin=source.name, problem=f"its process {how}")]
+            self._known[place] = [PluginDescription.model_validate(each) for each in answer["plugins"]]
+        return self._known[place]
 
     def _check(self, source: str, name: str, values: Mapping[str, Any]) -> list[str]:
         plain = {key: value.to_data() if isinstance(value, SearchSpace) else value for key, value in values.items()}

@@ -105,6 +105,8 @@ class Source:
     name: str
     label: str
     load: Callable[[], Iterator[Plugin | BrokenPlugin]]
+    is_file: bool = False
+    """Whether it is a file; its name is the path then."""
 
 
 def sources(directories: Sequence[Path]) -> Iterator[Source]:
@@ -112,7 +114,7 @@ def sources(directories: Sequence[Path]) -> Iterator[Source]:
     for point in sorted(entry_points(group=GROUP), key=_source):
         yield Source(f"{point.name} of {_source(point)}", point.name, partial(_load, point))
     for path in drop_ins(directories):
-        yield Source(str(path), path.stem, partial(_load_file, path))
+        yield Source(str(path), path.stem, partial(_load_file, path), is_file=True)
 
 
 def find_source(name: str, directories: Sequence[Path]) -> Source:

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +45,17 @@ def drop_ins(directories: Sequence[Path]) -> Iterator[Path]:
     for directory in directories:
         if directory.is_dir():
             yield from sorted(path for path in directory.glob(PATTERN) if path.is_file())
+
+
+def fingerprint(directories: Sequence[Path]) -> str:
+    """Return what changes whenever a Python file of *directories* does: a plugin may import those beside it."""
+    digest = hashlib.sha256()
+    for directory in directories:
+        for path in sorted(directory.glob("*.py")) if directory.is_dir() else ():
+            with suppress(FileNotFoundError):  # deleted in this moment
+                stat = path.stat()
+                digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}\n".encode())
+    return digest.hexdigest()
 
 
 def load_drop_in(path: Path) -> ModuleType:

@@ -7,7 +7,7 @@ from typing import Any
 
 from arena_ray.model.records import Execution, Exploit, Lineage, Milestone
 from arena_ray.model.spec import ExperimentSpec, FlagValue
-from arena_ray.model.states import ExecutionState, ExploitOutcome
+from arena_ray.model.states import ExecutionState, ExploitOutcome, Scope
 from arena_ray.registry import executions, exploits, queries
 from arena_ray.registry.door import Door
 from arena_ray.registry.submission import Submission
@@ -28,6 +28,7 @@ class ExecutionStore(Door):
         bundle: str,
         force_new: bool = False,
         revision_id: str | None = None,
+        scope: Scope = Scope.EXPERIMENT,
     ) -> tuple[Execution, bool]:
         """Return an execution of the plugin, and whether it was made now: with its experiment, or not at all.
 
@@ -41,13 +42,14 @@ class ExecutionStore(Door):
             bundle: Digest of the script's files.
             force_new: Whether to make another execution where an unfinished one of this digest exists.
             revision_id: The revision that it begins with, where it is one that there is.
+            scope: What it is at work on.
 
         Raises:
             SpecError: The seed is too large to be kept.
         """
         submission = Submission(spec, flags=flags, script=script, bundle=bundle)
         execution = executions.NewExecution(
-            submission, plugin=plugin, settings=settings, digest=digest, revision_id=revision_id
+            submission, plugin=plugin, settings=settings, digest=digest, revision_id=revision_id, scope=scope
         )
         with self._database.write() as connection:
             execution_id, is_new = executions.begin_execution(
@@ -61,11 +63,18 @@ class ExecutionStore(Door):
             return queries.find_execution(connection, execution_id)
 
     def list_executions(
-        self, *, experiment: str | None = None, states: Collection[ExecutionState] | None = None
+        self,
+        *,
+        experiment: str | None = None,
+        states: Collection[ExecutionState] | None = None,
+        scope: Scope | None = None,
     ) -> list[Execution]:
-        """Return executions, oldest first: of one experiment (name or id) or all; in one of *states* or any."""
+        """Return executions, oldest first.
+
+        They are of one experiment, by name or id, or of all; in one of *states*, or any; of one scope, or any.
+        """
         with self._database.read() as connection:
-            return queries.list_executions(connection, experiment=experiment, states=states)
+            return queries.list_executions(connection, experiment=experiment, states=states, scope=scope)
 
     def execution_source(self, execution_id: str) -> executions.ExecutionSource:
         """Return what the execution's runs train, as it was told when the execution began.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from arena_ray.model.errors import IllegalTransition, rebuild_error
 from arena_ray.model.spec import FlagValue
-from arena_ray.model.states import ExecutionState
+from arena_ray.model.states import ExecutionState, Scope
 from arena_ray.registry.queries import execution_not_found, load_execution
 from arena_ray.registry.submission import Submission, ensure_experiment, ensure_revision
 from arena_ray.registry.tables import executions
@@ -29,6 +29,7 @@ class NewExecution:
     digest: str
     revision_id: str | None = None
     """The revision that it begins with; None for the one that is submitted."""
+    scope: Scope = Scope.EXPERIMENT
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def begin_execution(
             state=ExecutionState.RUNNING,
             created_at=now,
             revision_id=revision_id,
+            scope=execution.scope,
         )
     )
     return execution_id, True

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from arena_ray.model.errors import NotFound, nearest, rebuild_error
 from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Revision, Run
-from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.model.states import ExecutionState, RunState, Scope
 from arena_ray.registry.tables import attempts, checkpoints, executions, experiments, revisions, runs
 
 _NAMES_IN_A_HINT = 5
@@ -234,9 +234,16 @@ def execution_not_found(execution_id: str) -> NotFound:
 
 
 def list_executions(
-    connection: sa.Connection, *, experiment: str | None = None, states: Collection[ExecutionState] | None = None
+    connection: sa.Connection,
+    *,
+    experiment: str | None = None,
+    states: Collection[ExecutionState] | None = None,
+    scope: Scope | None = None,
 ) -> list[Execution]:
-    """Return plugin executions, oldest first: of one experiment, by name or id, or of all; in any of *states*."""
+    """Return plugin executions, oldest first.
+
+    They are of one experiment, by name or id, or of all; in any of *states*; of one scope, or of any.
+    """
     query = _EXECUTIONS.order_by(executions.c.serial)
     if experiment is not None:
         found = find_experiment(connection, experiment)
@@ -245,4 +252,6 @@ def list_executions(
         query = query.where(executions.c.experiment_id == found.experiment_id)
     if states is not None:
         query = query.where(executions.c.state.in_(list(states)))
+    if scope is not None:
+        query = query.where(executions.c.scope == scope)
     return [Execution(**row) for row in connection.execute(query).mappings()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -10,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from arena_ray.model.states import RunState
 from arena_ray.scheduling.in_place import MilestoneScheduler
 from arena_ray.scheduling.trainable import OUTCOME
+from arena_ray.scheduling.watch import See
 
 
 class _Only:
@@ -37,6 +40,17 @@ class ArenaScheduler(TrialScheduler):
         self._plain = FIFOScheduler()
         self._schedulers: dict[str, TrialScheduler] = {}
         self._held: set[str] = set()
+        self._watching: list[See] = []
+
+    def watch(self, see: See) -> Callable[[], None]:
+        """Call *see* with each result of each run, by its id; return what ends that."""
+        self._watching.append(see)
+
+        def end() -> None:
+            with suppress(ValueError):
+                self._watching.remove(see)
+
+        return end
 
     def assign(self, trial_id: str, scheduler: TrialScheduler) -> None:
         """Let *scheduler* decide over the trial."""
@@ -58,6 +72,9 @@ class ArenaScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Pause where the run was paused, leave alone what has ended; else ask the trial's scheduler."""
+        for see in self._watching:
+            if OUTCOME not in result:
+                see(trial.trial_id, result)
         outcome = result.get(OUTCOME)
         inner = self._of(trial)
         if outcome == RunState.PAUSED.value:

@@ -9,17 +9,18 @@ from typing import Any, Protocol
 
 from arena_ray.model.records import Execution
 from arena_ray.model.spec import Resources
-from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.model.states import ExecutionState, RunState, Scope
 from arena_ray.scheduling.execution import ExecutionDriver
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Port, RunToDrive
 from arena_ray.scheduling.study_runs import Trials
+from arena_ray.scheduling.watch import Watch, Watchable
 
 POLL_INTERVAL_S = 0.3
 IDLE_S = 10.0
 
 
-class Engine(Trials, Protocol):
+class Engine(Trials, Watchable, Protocol):
     """What the driver asks of :class:`~arena_ray.scheduling.tune_engine.TuneEngine`."""
 
     def add(
@@ -60,7 +61,8 @@ class Engine(Trials, Protocol):
         ...
 
 
-OpenExecution = Callable[[Execution, Port, Engine, str], ExecutionDriver]
+Driven = ExecutionDriver | Watch
+OpenExecution = Callable[[Execution, Port, Engine, str], Driven]
 """Starts to drive a plugin execution; the last argument is the driver's token."""
 
 
@@ -83,8 +85,8 @@ class ExperimentDriver:
         self._engine = engine
         self._token = token or uuid.uuid4().hex
         self._open_execution = open_execution
-        self._executions: dict[str, ExecutionDriver] = {}
-        self._stopped: list[ExecutionDriver] = []
+        self._executions: dict[str, Driven] = {}
+        self._stopped: list[Driven] = []
         self._clock = clock
         self._sleep = sleep
         self._next_poll = 0.0
@@ -111,7 +113,9 @@ class ExperimentDriver:
             self._drive(executions)
             wanted = self._port.runs_to_drive(self._experiment_id, driver=self._token)
             self._reconcile(wanted)
-            is_at_work = wanted or self._executions or self._stopped
+            # A plugin that only looks at runs has nothing to do where there are none.
+            is_steered = any(execution.scope is Scope.EXPERIMENT for execution in executions)
+            is_at_work = wanted or is_steered or self._stopped
             self._idle_since = None if is_at_work else (self._idle_since or self._clock())
             self._next_poll = self._clock() + POLL_INTERVAL_S
         if self._engine.is_busy:
@@ -131,7 +135,7 @@ class ExperimentDriver:
             if driver is not None and driver.tick(is_paused=execution.state is ExecutionState.PAUSED):
                 del self._executions[execution_id]
 
-    def _open(self, execution: Execution) -> ExecutionDriver | None:
+    def _open(self, execution: Execution) -> Driven | None:
         """Start to drive the execution; one that cannot be driven here fails."""
         assert self._open_execution is not None, "a driver that knows no plugins was given a plugin execution"
         try:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from arena_ray.model.errors import ArenaError, RegistryError, StaleDriver
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Execution
-from arena_ray.model.states import ExecutionState
-from arena_ray.runner.process import GuardedProcess
+from arena_ray.model.states import ExecutionState, Scope
 from arena_ray.runner.wire import Message
 from arena_ray.scheduling.conversation import Conversation, Host
 from arena_ray.scheduling.execution_port import ExecutionPort
 from arena_ray.scheduling.in_place import MilestoneScheduler
 from arena_ray.scheduling.journal import Journal
 from arena_ray.scheduling.milestones import Course
+from arena_ray.scheduling.plugin_process import start_host
 from arena_ray.scheduling.port import Port
 from arena_ray.scheduling.study_runs import StudyRuns, Trials
+from arena_ray.scheduling.watch import Watch, Watchable
 
 STOP_GRACE_S = 10.0
 """How long the function of a stopped execution may go on before its process is ended."""
@@ -194,33 +194,19 @@ class ExecutionDriver:
         self._thread.join(CLOSE_TIMEOUT_S)
 
 
-def start_host(execution_id: str, workspace: Workspace, environ: Mapping[str, str] = os.environ) -> GuardedProcess:
-    """Start the process for a plugin's function; what it prints goes into a file of the execution's.
-
-    It works in the workspace, sees no GPU and none of Ray's variables.
-
-    Raises:
-        OSError: It could not be started.
-    """
-    workspace.executions.mkdir(parents=True, exist_ok=True)
-    output = workspace.executions / f"{execution_id}.log"
-    env = {key: value for key, value in environ.items() if not key.startswith("RAY_")}
-    return GuardedProcess.start(
-        [sys.executable, "-P", "-u", "-m", "arena_ray.host", "{fd}"],
-        cwd=workspace.home,
-        env=env | {"CUDA_VISIBLE_DEVICES": ""},
-        stdout=output,
-        stderr=output,
-    )
+class Engine(Trials, Watchable, Protocol):
+    """Where the runs of both scopes are."""
 
 
 def open_execution(
-    execution: Execution, port: Port, engine: Trials, driver: str, *, workspace: Workspace, directories: Sequence[Path]
-) -> ExecutionDriver:
+    execution: Execution, port: Port, engine: Engine, driver: str, *, workspace: Workspace, directories: Sequence[Path]
+) -> ExecutionDriver | Watch:
     """Start to drive the execution with the plugin of its name.
 
     Raises:
         OSError: Its process could not be started.
     """
-    start = partial(start_host, execution.execution_id, workspace)
+    start = partial(start_host, execution.execution_id, workspace=workspace)
+    if execution.scope is Scope.RUN:
+        return Watch(execution, start, port=port, engine=engine, driver=driver, directories=directories)
     return ExecutionDriver(execution, start, port=port, engine=engine, driver=driver, directories=directories)

@@ -86,6 +86,10 @@ class ExecutionPort(Protocol):
         """Ask for the run's end at its next boundary, on behalf of a scheduler. One that has ended stays as it is."""
         ...
 
+    def pause_run(self, run_id: str, *, driver: str, reason: str) -> None:
+        """Ask for the run's pause at its next boundary, on behalf of a plugin. One that has ended stays as it is."""
+        ...
+
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
         """Record how a plugin execution ended, unless it has ended already."""
         ...
@@ -141,6 +145,10 @@ class RayExecutions:
     def stop_run(self, run_id: str, *, driver: str, reason: str) -> None:
         """See :class:`ExecutionPort`."""
         self._call("executions.stop_run", run_id, driver=driver, reason=reason)
+
+    def pause_run(self, run_id: str, *, driver: str, reason: str) -> None:
+        """See :class:`ExecutionPort`."""
+        self._call("executions.pause_run", run_id, driver=driver, reason=reason)
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
         """See :class:`ExecutionPort`."""

@@ -45,6 +45,7 @@ class Progress:
     episodic_return: float
     steps_per_second: float
     attempt: int
+    generation: int = 0
     outcome: RunState | None = None
     """The state in which this actor leaves the run; None while it goes on."""
     milestone: Milestone | None = None
@@ -251,6 +252,7 @@ class Supervision:
             episodic_return=self._acknowledged.episodic_return,
             steps_per_second=standing.steps_per_second if standing else math.nan,
             attempt=self._attempt,
+            generation=self._session.generation if self._session else 0,
             outcome=self._outcome,
             milestone=self._hold.milestone if self._hold else None,
         )

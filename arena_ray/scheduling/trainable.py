@@ -52,6 +52,8 @@ class RunTrainable(tune.Trainable):
             "episodic_return": progress.episodic_return,
             "steps_per_second": progress.steps_per_second,
             "attempt": progress.attempt,
+            "generation": progress.generation,
+            "name": self._name,
         }
         if progress.outcome is not None:
             result[OUTCOME] = progress.outcome.value

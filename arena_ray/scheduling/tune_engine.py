@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from arena_ray.scheduling.arena_scheduler import ArenaScheduler
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.trainable import RunTrainable
+from arena_ray.scheduling.watch import See
 
 TRAINABLE_NAME = "arena_run"
 GIB = 1 << 30
@@ -171,6 +172,10 @@ class TuneEngine:
         needed = trial.placement_group_factory.required_resources
         free = ray._private.state.available_resources_per_node()
         return not any(_has(node, needed) for node in free.values())
+
+    def watch(self, see: See) -> Callable[[], None]:
+        """Call *see* with each result of each run, by its id; return what ends that."""
+        return self._scheduler.watch(see)
 
     def remove(self, run_id: str) -> None:
         """Take the run's trial out; an actor it may have is ended."""

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.spec import Name
-from arena_ray.plugin.description import PluginDescription, describe_plugin
 from arena_ray.model.states import Scope
+from arena_ray.plugin.description import PluginDescription, describe_plugin
 from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.schema import check_settings
 from arena_ray.testing.plugins import load_plugins

@@ -14,8 +14,9 @@ from hurry import Hurry
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution, Revision, Run
-from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.model.states import ExecutionState, RunState, Scope
 from arena_ray.plugin.catalog import Catalog
+from arena_ray.scheduling.execution import MOST_DEATHS
 
 pytestmark = pytest.mark.ray
 REFERENCE = Path(__file__).parents[1] / "data" / "plugins"
@@ -252,18 +253,58 @@ def test_a_plugin_whose_driver_is_killed_goes_on_and_repeats_nothing(arena: Aren
     assert [each.name for each in arena.client.revisions(experiment)] == [None, "number 0", "number 1"]
 
 
-def test_a_plugin_s_process_that_is_killed_fails_the_execution_and_stops_its_runs(arena: Arena) -> None:
+def test_a_plugin_s_process_that_is_killed_is_replaced_and_one_killed_for_ever_fails_the_execution(
+    arena: Arena,
+) -> None:
     drop(arena, "victim", "api.wait_for_completion(api.create_run())")
     experiment = start(arena, "victim", flags={"total_timesteps": 100_000, "sleep_s": 0.01})
     run = wait_until(lambda: arena.client.runs(experiment), what="a run")[0]
     arena.wait_for_step(run, 10)
-    host_of(arena, experiment).kill()
+    for _ in range(MOST_DEATHS):
+        host = host_of(arena, experiment)
+        assert [each.run_id for each in arena.client.runs(experiment)] == [run.run_id]
+        host.kill()
+        wait_until(lambda host=host: not host.is_running(), what="the end of the plugin's process")
     execution = end_of(arena, experiment)
     assert (execution.state, execution.reason) == (
         ExecutionState.FAILED,
         "the plugin's process ended without a word: killed by SIGKILL",
     )
     assert arena.wait_for(run, RunState.STOPPED).reason == f"its plugin has failed: {execution.reason}"
+
+
+def test_a_plugin_with_scope_run_stops_one_run_and_pauses_another(arena: Arena) -> None:
+    body = """
+    limit = context.settings["limit"]
+    run = api.get_run(context.target_id)
+    if context.metadata["global_step"] < limit:
+        return "continue"
+    api.add_note("far enough", key="far")
+    return ("stop" if run.seed == 1 else "pause", f"beyond {limit}")
+    """
+    path = drop(arena, "limit", body)
+    schema = 'settings_schema={"limit": {"type": "int", "default": 10}}'
+    path.write_text(path.read_text().replace('scope="experiment"', f'scope="run", {schema}'))
+    flags, watching = {"total_timesteps": 100_000, "sleep_s": 0.01}, [{"name": "limit", "settings": {"limit": 20}}]
+    first = arena.start(flags=flags, run_plugins=watching)
+    second = arena.start(flags=flags, seed=2, experiment=first.experiment, run_plugins=watching)
+    stopped, paused = arena.wait_for(first, RunState.STOPPED), arena.wait_for(second, RunState.PAUSED)
+    assert stopped.reason == "stopped by plugin limit: beyond 20"
+    assert paused.reason == "paused by plugin limit: beyond 20"
+    [execution] = arena.client.executions(first.experiment)
+    assert (execution.scope, execution.state) == (Scope.RUN, ExecutionState.RUNNING)
+    assert sorted(note.run_id for note in arena.client.notes(first.experiment)) == sorted([first.run_id, second.run_id])
+    arena.client.stop_run(second.run_id)
+    assert end_of(arena, first.experiment).state is ExecutionState.COMPLETED
+
+
+def test_a_plugin_with_scope_revision_refuses_what_it_does_not_like(arena: Arena) -> None:
+    path = drop(arena, "brave", 'return "too long" if context.metadata["flags"]["total_timesteps"] > 50 else None')
+    path.write_text(path.read_text().replace('scope="experiment"', 'scope="revision"'))
+    with pytest.raises(SpecError, match="revision refused by plugin brave: too long"):
+        arena.start(flags={"total_timesteps": 60}, revision_plugins=[{"name": "brave"}], experiment="refused")
+    assert "refused" not in [each.name for each in arena.client.experiments()]
+    assert arena.complete(arena.start(flags=COUNTING, revision_plugins=[{"name": "brave"}])).attempt == 1
 
 
 def test_a_plugin_steers_an_experiment_that_there_is(arena: Arena) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena_ray.cli.overrides import override
+from arena_ray.cli.overrides import named_too, override
 from arena_ray.model.errors import SpecError
 from arena_ray.model.spec import ExperimentSpec, parse_spec
 from arena_ray.model.yaml_lines import parse_located
@@ -123,3 +123,10 @@ def test_no_assignment_whatever_fails_otherwise_than_with_a_spec_error(text: str
         spec_with(text)
     except SpecError as exc:
         assert str(exc)  # noqa: PT017 - nothing else may be raised
+
+
+def test_a_plugin_that_looks_on_is_at_work_beside_those_of_the_file() -> None:
+    document = parse_located("run_plugins: [{name: a}, {name: b, settings: {x: 1}}]", source="f")
+    named = named_too("b", document, ["patience=3"], key="run_plugins")
+    assert named.data == {"run_plugins": [{"name": "a"}, {"name": "b", "settings": {"patience": 3}}]}
+    assert document.data["run_plugins"][1] == {"name": "b", "settings": {"x": 1}}
