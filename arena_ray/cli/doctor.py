@@ -177,6 +177,17 @@ def check_runners(_: Workspace) -> Iterator[Finding]:
             yield Finding("runner", "ok", f"{listed.name}, {len(listed.scripts)} scripts")
 
 
+def check_stats_writers(_: Workspace) -> Iterator[Finding]:
+    """Which stats writers runs will have; none is loaded here."""
+    from arena_ray.plugin.writer_discovery import find_writers
+
+    installed = find_writers()
+    for source in installed.sources:
+        yield Finding("stats writer", "ok", f"{source} ({source.value})")
+    for note in installed.notes:
+        yield Finding("stats writer", "warn", note, "see which groups there are in docs/how-to/write-stats.md")
+
+
 def check_warm_pool(_: Workspace) -> Iterator[Finding]:
     """What the processes hold from which trainings are forked."""
     from arena_ray.runner.warm_pool import servers
@@ -195,6 +206,7 @@ CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
     check_registry,
     check_gateway,
     check_runners,
+    check_stats_writers,
     check_warm_pool,
 )
 

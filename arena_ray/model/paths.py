@@ -76,7 +76,7 @@ class RunFiles:
         return self.root / f"attempt-{number}"
 
     def output(self, number: int, stream: str) -> Path:
-        """File that takes the *stream* (``stdout`` or ``stderr``) of one attempt."""
+        """File that takes the *stream* of one attempt: ``stdout``, ``stderr``, or ``writers``."""
         return self.attempt(number) / f"{stream}.log"
 
 

@@ -45,6 +45,11 @@ class Settings(Strict):
         default=True, description="Whether files in the workspace's `plugins` and in `plugin_path` are plugins."
     )
     plugin_path: str = Field(default="", description="More folders with plugin files, separated by colons.")
+    summary_steps: int = Field(
+        default=10_000,
+        ge=1,
+        description="Steps of a summary period: a line in the run's log, and what stats writers get.",
+    )
     start_timeout_s: float = Field(
         default=120.0, gt=0, description="Seconds a cluster or a training process may take to start."
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from arena_ray.model.events import Batch
+from arena_ray.model.events import Batch, Event
 from arena_ray.model.paths import RunFiles
 from arena_ray.model.states import AttemptOutcome, Intent
 from arena_ray.runner.process import Exit, GuardedProcess, Starter, start_cold
@@ -26,6 +26,26 @@ class Reporter(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Hears what an attempt tells, as it comes, and may have something to tell its log. Only the end waits for it."""
+
+    def hear(self, event: Event, /) -> None:
+        """Take in an event."""
+        ...
+
+    def set_hyperparameters(self, changed: Mapping[str, Any], /) -> None:
+        """Take in that the training goes on with other values of these."""
+        ...
+
+    def take_notes(self) -> list[str]:
+        """Return what the run's log is to be told."""
+        ...
+
+    def finish(self) -> None:
+        """Take in that nothing more will come; a second call does nothing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Launch:
     """All that an attempt needs to start. ``command`` holds ``{fd}`` where the wire's number goes."""
@@ -41,6 +61,7 @@ class Launch:
     starter: Starter = start_cold
     replay_buffer: str = "auto"
     """Whether snapshots hold replay buffers: see ``checkpoint.replay_buffer`` of the experiment file."""
+    listener: Listener | None = None
 
 
 def start_process(launch: Launch, *, note: Callable[[str], None]) -> GuardedProcess:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from arena_ray.model.events import Batch, Event, LogLine
 from arena_ray.model.states import Intent
@@ -12,6 +13,9 @@ from arena_ray.runner.attempt import Launch, Progress, Reporter
 from arena_ray.runner.output import OutputTail
 
 REPORT_INTERVAL_S = 0.25
+SCRIPT_STREAMS = ("stdout", "stderr")
+STREAMS = (*SCRIPT_STREAMS, "writers")
+"""What is followed line by line: what the script prints, and what stats writers do."""
 
 
 class Outbox:
@@ -21,9 +25,9 @@ class Outbox:
         self._launch = launch
         self._report = report
         self._clock = clock
-        self._tails = [
-            OutputTail(launch.files.output(launch.attempt, stream), stream=stream) for stream in ("stdout", "stderr")
-        ]
+        self._tails = {
+            stream: OutputTail(launch.files.output(launch.attempt, stream), stream=stream) for stream in STREAMS
+        }
         self._pending: list[Event] = []
         self._seq = 0
         self.printed = 0
@@ -33,6 +37,13 @@ class Outbox:
     def add(self, event: Event) -> None:
         """Tell *event* with the next batch."""
         self._pending.append(event)
+        if self._launch.listener is not None:
+            self._launch.listener.hear(event)
+
+    def announce(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Let the listener know that the training goes on with these."""
+        if self._launch.listener is not None:
+            self._launch.listener.set_hyperparameters(hyperparameters)
 
     def note(self, *texts: str) -> None:
         """Tell a note of ours, a line each."""
@@ -49,7 +60,7 @@ class Outbox:
 
     @property
     def _has_more(self) -> bool:
-        return any(tail.has_more for tail in self._tails)
+        return any(tail.has_more for tail in self._tails.values())
 
     def send(self, progress: Progress, *, is_last: bool = False) -> Intent:
         """Report what has come together, all of it if *is_last*, and return what the user wants of the run.
@@ -57,16 +68,20 @@ class Outbox:
         Raises:
             StaleAttempt: A newer attempt has taken over.
         """
+        if is_last and self._launch.listener is not None:
+            self._launch.listener.finish()
         intent = self._send(progress, is_last=is_last)
         while is_last and self._has_more:
             intent = self._send(progress, is_last=True)
         return intent
 
     def _send(self, progress: Progress, *, is_last: bool) -> Intent:
-        for tail in self._tails:
+        for stream, tail in self._tails.items():
             lines = list(tail.read(is_last=is_last))
             self._pending.extend(lines)
-            self.printed += len(lines)
+            self.printed += len(lines) if stream in SCRIPT_STREAMS else 0
+        if self._launch.listener is not None:
+            self.note(*self._launch.listener.take_notes())
         events, self._pending = tuple(self._pending), []
         intent = self._report(Batch(self._launch.run_id, self._launch.attempt, self._seq, events, **vars(progress)))
         self._seq += len(events)
@@ -74,6 +89,8 @@ class Outbox:
         return intent
 
     def close(self) -> None:
-        """Let go of the files."""
-        for tail in self._tails:
+        """Let go of the files, and of the listener."""
+        if self._launch.listener is not None:
+            self._launch.listener.finish()
+        for tail in self._tails.values():
             tail.close()

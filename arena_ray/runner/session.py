@@ -137,6 +137,7 @@ class Session:
         self._generation = takeover.generation
         place = (self._progress.boundary, self._progress.global_step)
         self._outbox.add(TookOver(*place, takeover.generation, takeover.donor, time.time()))
+        self._outbox.announce(takeover.hyperparameters)
         return True
 
     def request_snapshot(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arena_ray.runner.process import GuardedProcess
@@ -15,12 +15,17 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True)
 class Takeover:
-    """What a training takes over: the checkpoint at *path*, and *changes*, the keys of a ``set`` command."""
+    """What a training takes over: the checkpoint at *path*, and *hyperparameters*.
+
+    Attributes:
+        changes: The keys of the ``set`` command that sets these.
+    """
 
     path: str
     generation: int
     donor: str
     changes: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TakeoverRefused(Exception):

@@ -180,7 +180,13 @@ class Hold:
 
     def _takeover(self, exploit: Exploit, *, path: str) -> Takeover:
         changes = live_set(self._script, exploit.hyperparameters, flags=self._flags)
-        return Takeover(path, generation=exploit.generation, donor=exploit.donor_run_id, changes=changes)
+        return Takeover(
+            path,
+            generation=exploit.generation,
+            donor=exploit.donor_run_id,
+            changes=changes,
+            hyperparameters=exploit.hyperparameters,
+        )
 
     def _go_on(self) -> None:
         self.milestone = None

@@ -31,6 +31,9 @@ from arena_ray.scheduling.hold import Hold
 from arena_ray.scheduling.milestones import Course
 from arena_ray.scheduling.port import Acknowledgement, Assignment, Port
 from arena_ray.scheduling.restart import Entry, History, find_entry
+from arena_ray.scheduling.stats_terms import known_hyperparameters, options_for
+from arena_ray.telemetry.stats_feed import StatsFeed
+from arena_ray.telemetry.writers import WriterTerms
 
 HARNESS = Path(arena_ray.harness.__file__).parent
 HOLD_POLL_S = 0.1
@@ -179,8 +182,17 @@ class Supervision:
             end_timeout_s=assignment.settings.end_timeout_s,
             starter=self._starter(assignment, report),
             replay_buffer=revision.checkpoint.replay_buffer,
+            listener=self._stats_feed(assignment, checkpoint, report, entry),
         )
         return launch, runner, report, entry
+
+    def _stats_feed(
+        self, assignment: Assignment, checkpoint: Checkpoint | None, script: ScriptReport, entry: Entry
+    ) -> StatsFeed:
+        run, files = assignment.run, Workspace(Path(assignment.home)).run(assignment.run.name)
+        known = known_hyperparameters(run, script, flags=entry.flags)
+        options = options_for(run, attempt=self._attempt, checkpoint=checkpoint, files=files, hyperparameters=known)
+        return StatsFeed(WriterTerms(options, files, assignment.settings.summary_steps, self._environ))
 
     def _starter(self, assignment: Assignment, report: ScriptReport) -> Starter:
         if self._pool is None or not assignment.settings.warm_pool:

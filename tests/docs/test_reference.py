@@ -38,6 +38,7 @@ from arena_ray.model.states import (
     Intent,
     RunState,
 )
+from arena_ray.runner.outbox import STREAMS
 from arena_ray.telemetry.archive import encode_event
 
 ERRORS = {
@@ -169,7 +170,7 @@ def test_every_file_of_a_workspace() -> None:
     home = Path()
     run = RunFiles(Workspace(home).training, "<run>")
     expected = properties(Workspace(home)) | properties(run)
-    expected |= {run.attempt(1), run.output(1, "stdout"), run.output(1, "stderr")}
+    expected |= {run.attempt(1), *(run.output(1, stream) for stream in STREAMS)}
     expected -= {Workspace(home).training, Workspace(home).settings}
     names = {path.as_posix().replace("attempt-1", "attempt-<n>") for path in expected}
     told = {code(row[0]) for row in table(page("reference/files.md").text)}

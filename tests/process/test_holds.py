@@ -6,6 +6,7 @@ and a process can be told to die between two commands. The driver's part is play
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from holding import SCRIPTS, TAUGHT, World, finish, held, open_world, until
+from stats_kit import KEEPS, InstallWriter, install_writer
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Milestone, Run
@@ -22,6 +24,8 @@ from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.runner import outbox
 from arena_ray.scheduling import supervision as supervising
 from arena_ray.scheduling.supervision import Supervision
+
+__all__ = ["install_writer"]
 
 INTERVAL = 20
 STEPS = 50
@@ -106,6 +110,16 @@ def test_a_run_takes_over_another_one_where_it_holds(world: World, pair_of) -> N
     assert finish(pair.actor) is RunState.COMPLETED
     check_taken_over(world, pair.clone)
     assert world.outcomes(pair.clone) == [AttemptOutcome.COMPLETED]
+
+
+def test_stats_writers_are_told_what_an_exploit_changes(world: World, pair_of, install_writer: InstallWriter) -> None:
+    install_writer("keeps", KEEPS)
+    pair = pair_of()
+    pair.actor.decide(world.commit(pair.milestone, pair.donor))
+    assert finish(pair.actor) is RunState.COMPLETED
+    rows = map(json.loads, (world.workspace.run(pair.clone.name).root / "kept.jsonl").read_text().splitlines())
+    rates = [row[3]["learning_rate"] for row in rows if row[0] == "property"]
+    assert rates == [CLONE, TAUGHT]
 
 
 @pytest.mark.parametrize("kind", ["loaded", "set_done"])

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stats_kit import install_writer
 
 from arena_ray.model.paths import Workspace
 from arena_ray.orchestrator.api import GatewayAddress, write_gateway
 
 if TYPE_CHECKING:
     from conftest import AddRun, Arena
+    from stats_kit import InstallWriter
+
+__all__ = ["install_writer"]
 
 
 def findings(arena: Arena, *, exit_code: int = 0) -> dict[str, dict[str, Any]]:
@@ -91,3 +95,8 @@ def test_a_wrong_setting_is_a_failure(arena: Arena, workspace: Workspace) -> Non
 def test_a_file_in_the_place_of_the_workspace_is_a_failure(arena: Arena, workspace: Workspace) -> None:
     (workspace.home / "var").write_text("in the way")
     assert findings(arena, exit_code=1)["workspace"]["remedy"] == f"move {workspace.home / 'var'} away"
+
+
+def test_stats_writers_are_listed_without_being_loaded(arena: Arena, install_writer: InstallWriter) -> None:
+    install_writer("tables", "raise RuntimeError('loaded')")
+    assert findings(arena)["stats writer"]["detail"] == "tables of tables 1.0 (tables_mod:make)"

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stats_kit import install_writer
+
+__all__ = ["install", "install_writer"]
 
 Install = Callable[..., Path]
 
