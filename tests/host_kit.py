@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from arena_ray.host.__main__ import run
-from arena_ray.host.connection import Connection
+from arena_ray.host.connection import WireConnection
 from arena_ray.runner.process import Exit
 from arena_ray.runner.wire import Wire
 
@@ -31,7 +31,7 @@ class ThreadHost:
             begin = self._theirs.receive(1.0)
         if begin is None:
             return
-        connection = Connection(self._theirs)
+        connection = WireConnection(self._theirs)
         threading.Thread(target=connection.serve, daemon=True).start()
         run(begin, connection, lambda: (self._function, self._settings))
         self._theirs.close()

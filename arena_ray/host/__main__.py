@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from arena_ray.host.api import HostedApi
-from arena_ray.host.connection import Connection
-from arena_ray.host.context import Context
-from arena_ray.host.notes import Notes
+from arena_ray.host.connection import WireConnection
+from arena_ray.host.invocation import invoke, reason_of, spelled
 from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
 from arena_ray.plugin.discovery import find_source
@@ -28,7 +26,7 @@ Found = tuple[Callable[..., Any], Mapping[str, Any]]
 """A plugin's function, and its settings."""
 
 
-def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> None:
+def run(begin: Message, connection: WireConnection, find: Callable[[], Found]) -> None:
     """Call the plugin's function and tell how it ended; one that looks at something, again and again.
 
     Args:
@@ -42,12 +40,12 @@ def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> No
         function, settings = find()
         origin = inspect.unwrap(function).__code__.co_filename
         if begin["context"]["scope"] == Scope.EXPERIMENT:
-            _call(function, {**begin["context"], "settings": settings}, connection)
+            invoke(function, {**begin["context"], "settings": settings}, connection)
         else:
             _look(function, {**begin["context"], "settings": settings}, connection, origin=origin)
     except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
         is_stopped = isinstance(exc, PluginStopped) and connection.stopping.is_set()
-        outcome = {"outcome": "stopped"} if is_stopped else {"outcome": "failed", "reason": _reason(exc, origin)}
+        outcome = {"outcome": "stopped"} if is_stopped else {"outcome": "failed", "reason": reason_of(exc, origin)}
         connection.tell("ended", **outcome)
         if not is_stopped:
             traceback.print_exc()
@@ -55,36 +53,16 @@ def run(begin: Message, connection: Connection, find: Callable[[], Found]) -> No
         connection.tell("ended", outcome="returned")
 
 
-def _call(function: Callable[..., Any], keys: dict[str, Any], connection: Connection, *, occasion: str = "") -> Any:
-    context = Context(**keys, connection=connection)
-    notes = Notes(connection, scope=context.scope, occasion=occasion)
-    if context.scope == Scope.RUN:
-        notes.last["run"] = context.target_id
-    return function(context, HostedApi(connection, execution_id=context.execution_id, notes=notes))
-
-
-def _look(function: Callable[..., Any], keys: dict[str, Any], connection: Connection, *, origin: str) -> None:
+def _look(function: Callable[..., Any], keys: dict[str, Any], connection: WireConnection, *, origin: str) -> None:
     """Call the function for each thing that it is to look at, and tell what it says of it, until the wire is closed."""
     while (look := connection.begun.get()) is not None:
         try:
-            verdict = _call(function, keys | look["context"], connection, occasion=look["occasion"])
+            verdict = invoke(function, keys | look["context"], connection, occasion=look["occasion"])
         except BaseException as exc:  # noqa: BLE001 - as in run
             traceback.print_exc()
-            connection.tell("looked", look=look["look"], failure=_reason(exc, origin))
+            connection.tell("looked", look=look["look"], failure=reason_of(exc, origin))
         else:
-            connection.tell("looked", look=look["look"], verdict=verdict if _is_plain(verdict) else repr(verdict))
-
-
-def _is_plain(verdict: Any) -> bool:
-    several = verdict if isinstance(verdict, list | tuple) else [verdict]
-    return all(each is None or isinstance(each, str) for each in several)
-
-
-def _reason(exc: BaseException, origin: str) -> str:
-    """Return what was raised, and the line of the plugin's own file where it came out."""
-    lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == origin]
-    where = f" ({Path(origin).name}, line {lines[-1]})" if lines else ""
-    return f"{type(exc).__name__}: {exc}{where}"
+            connection.tell("looked", look=look["look"], verdict=spelled(verdict))
 
 
 def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:
@@ -100,7 +78,7 @@ def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:
     return plugin.function, check_settings(plugin.schema, begin["settings"], place=f"plugin {plugin.name}")
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: WireConnection) -> None:
     connection.serve()
     os._exit(1)  # the driver is gone: there is nobody left to work for
 
@@ -113,7 +91,7 @@ def main() -> None:
         begin = wire.receive(1.0)
     if begin is None:
         os._exit(1)
-    connection = Connection(wire)
+    connection = WireConnection(wire)
     threading.Thread(target=_serve, args=(connection,), name="connection", daemon=True).start()
     run(begin, connection, lambda: find_plugin(begin))
     sys.stdout.flush()

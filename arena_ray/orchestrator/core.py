@@ -28,6 +28,7 @@ from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.heard import HeardOfRuns
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
@@ -78,7 +79,7 @@ class Orchestrator:
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
-        looks = PluginLooks(workspace, store=store, hub=hub)
+        looks = PluginLooks(store, heard=HeardOfRuns(workspace, hub))
         self._gate = Gate(plugins, store=store, looks=looks, start=start_host, directories=directories)
         self._admission = Admission(
             workspace,

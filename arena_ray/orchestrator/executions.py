@@ -15,6 +15,7 @@ from arena_ray.model.states import ACTIVE_STATES, ExecutionState, ExploitOutcome
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.checkpoint_keeping import thin_out
 from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.plugin_records import PluginRecords
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
 from arena_ray.runner.arguments import check_flags
@@ -25,7 +26,7 @@ from arena_ray.telemetry.hub import Hub
 OPEN = [state for state in ExecutionState if not state.is_final]
 
 
-def pause_with_execution(store: Store, run: Run) -> Run:
+def pause_with_execution(store: PluginRecords, run: Run) -> Run:
     """Return a run that has just been queued, paused where its execution is: also one that was paused meanwhile."""
     execution = store.get_execution(run.execution_id or "")
     if execution is None or execution.state is not ExecutionState.PAUSED or run.state is not RunState.QUEUED:

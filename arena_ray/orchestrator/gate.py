@@ -31,7 +31,7 @@ IDLE_S = 60.0
 
 
 @dataclass(frozen=True)
-class _Asker:
+class Asker:
     """What is known of a plugin that looks at a revision: no execution is kept of that."""
 
     experiment_id: str
@@ -45,7 +45,7 @@ class _Keeper:
     """A plugin's process, kept from one revision to the next."""
 
     looking: Looking
-    asker: _Asker
+    asker: Asker
     used_at: float
 
 
@@ -119,7 +119,7 @@ class Gate:
 
     def _open(self, call: PluginCall, spec: ExperimentSpec) -> _Keeper:
         experiment = self._store.get_experiment(spec.experiment)
-        asker = _Asker(experiment.experiment_id if experiment else "", spec.experiment, call.name)
+        asker = Asker(experiment.experiment_id if experiment else "", spec.experiment, call.name)
         context = {
             "plugin_name": call.name,
             "scope": Scope.REVISION.value,

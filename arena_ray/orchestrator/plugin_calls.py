@@ -16,8 +16,8 @@ from arena_ray.model.states import Scope
 from arena_ray.orchestrator.answers import answer_of
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
+from arena_ray.orchestrator.plugin_records import PluginRecords
 from arena_ray.registry.door import utc_now
-from arena_ray.registry.store import Store
 from arena_ray.scheduling.plugin_port import Call, NoteOrder, RevisionOrder, RunOrder
 
 OF_WATCHERS = frozenset({"add_note", "stop_run"})
@@ -33,7 +33,7 @@ class PluginCalls:
     def __init__(
         self,
         *,
-        store: Store,
+        store: PluginRecords,
         orders: PluginOrders,
         looks: PluginLooks,
         require: Callable[[str, str], Execution],

@@ -8,12 +8,8 @@ from typing import Any, Protocol
 
 from arena_ray.model.errors import NotFound, PluginMistake, SpecError
 from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
-from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Record, Run
-from arena_ray.registry.store import Store
-from arena_ray.telemetry.archive import read_log_tail, read_metrics
-from arena_ray.telemetry.hub import Hub
-from arena_ray.telemetry.rings import RING_POINTS
+from arena_ray.orchestrator.plugin_records import PluginRecords
 
 MOST_LOG_LINES = 10_000
 TABLES = ("experiments", "revisions", "runs")
@@ -40,7 +36,7 @@ class AtWork(Protocol):
         ...
 
 
-def own_run(store: Store, at_work: AtWork, run_id: str) -> Run:
+def own_run(store: PluginRecords, at_work: AtWork, run_id: str) -> Run:
     """Return the run, which is one of the plugin's experiment.
 
     Raises:
@@ -52,13 +48,24 @@ def own_run(store: Store, at_work: AtWork, run_id: str) -> Run:
     return run
 
 
+class Heard(Protocol):
+    """What runs have logged and printed."""
+
+    def points(self, run: Run) -> Mapping[str, Sequence[MetricPoint]]:
+        """Return all points of a run by tag."""
+        ...
+
+    def log_tail(self, run: Run, lines: int) -> list[str]:
+        """Return the newest lines that its script has printed, oldest first."""
+        ...
+
+
 class PluginLooks:
     """Answers what plugins ask. Answers are JSON; numbers that it cannot hold are words."""
 
-    def __init__(self, workspace: Workspace, *, store: Store, hub: Hub) -> None:
-        self._workspace = workspace
+    def __init__(self, store: PluginRecords, *, heard: Heard) -> None:
         self._store = store
-        self._hub = hub
+        self._heard = heard
 
     def find_look(self, method: str) -> Callable[..., Any]:
         """Return what answers *method*: a function of the execution and the call's arguments.
@@ -126,19 +133,11 @@ class PluginLooks:
         }
 
     def _points(self, run: Run) -> dict[str, list[Point]]:
-        """Return all points by tag: from memory where that holds all of them, else from the archive."""
-        recent = self._hub.recent_metrics(run.name, None)
-        if any(len(points) >= RING_POINTS for points in recent.values()):
-            recent = {}
-            for point in read_metrics(self._workspace.run(run.name).metrics):
-                recent.setdefault(point.tag, []).append(point)
-        if run.state.is_final:
-            self._hub.forget(run.name)
-        return {tag: [_plain(point) for point in points] for tag, points in sorted(recent.items())}
+        return {tag: [_plain(point) for point in points] for tag, points in sorted(self._heard.points(run).items())}
 
     def _log_tail(self, at_work: AtWork, *, run_id: str, lines: int) -> list[str]:
-        path = self._workspace.run(own_run(self._store, at_work, run_id).name).log
-        return read_log_tail(path, max(0, min(lines, MOST_LOG_LINES)))
+        run = own_run(self._store, at_work, run_id)
+        return self._heard.log_tail(run, max(0, min(lines, MOST_LOG_LINES)))
 
     def _find(self, at_work: AtWork, *, kind: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows = [row.model_dump(mode="json") for row in self._rows(at_work.experiment_id, kind)]

@@ -7,21 +7,49 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from arena_ray.model.errors import IllegalTransition, NotFound, SpecError
 from arena_ray.model.records import Execution, Note, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
-from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.executions import pause_with_execution
-from arena_ray.orchestrator.gate import Gate
 from arena_ray.orchestrator.plugin_looks import own_run
+from arena_ray.orchestrator.plugin_records import PluginRecords
 from arena_ray.registry.columns import storable
-from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
 from arena_ray.runner.arguments import check_flags
-from arena_ray.runner.protocol import Runner
+from arena_ray.runner.bundle import Bundle
+from arena_ray.runner.protocol import Capabilities, ScriptReport
 from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
+
+
+class Bundles(Protocol):
+    """Where the files of scripts are kept."""
+
+    def load(self, digest: str) -> Bundle:
+        """Return the bundle of this digest."""
+        ...
+
+
+class ScriptReader(Protocol):
+    """What is asked of a runner here."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What holds for every script of it."""
+        ...
+
+    def inspect(self, source: str, *, path: str) -> ScriptReport:
+        """Return what can be said of a script."""
+        ...
+
+
+class RevisionGate(Protocol):
+    """What every revision has to pass."""
+
+    def require(self, spec: ExperimentSpec, revision: ProposedRevision) -> None:
+        """Refuse the revision by raising :class:`RevisionRefused`."""
+        ...
 
 
 class PluginOrders:
@@ -40,11 +68,11 @@ class PluginOrders:
     def __init__(
         self,
         *,
-        store: Store,
-        bundles: BundleStore,
-        runners: Mapping[str, Runner],
+        store: PluginRecords,
+        bundles: Bundles,
+        runners: Mapping[str, ScriptReader],
         locks: defaultdict[str, threading.RLock],
-        gate: Gate,
+        gate: RevisionGate,
         stop: Callable[[str, str], Any],
         deploy: Callable[[str, str, str], int],
     ) -> None:

@@ -7,28 +7,47 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError
 from arena_ray.model.records import Execution, JournalEntry
 from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
-from arena_ray.runner.wire import Message, Wire
+from arena_ray.runner.wire import Message
 from arena_ray.scheduling.journal import Journal
 from arena_ray.scheduling.plugin_port import Call, PluginPort
-from arena_ray.scheduling.waits import Wait, open_wait
+from arena_ray.scheduling.waits import Wait, open_wait, utc_now
 
 LOOK_S = 0.2
 REGISTRY_PATIENCE_S = 60.0
 RETRY_S = 1.0
 
 
+class Line(Protocol):
+    """One end of a wire."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may come yet."""
+        ...
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """Return the next message, or None after so long or at the wire's end."""
+        ...
+
+    def send(self, kind: str, **keys: Any) -> None:
+        """Say something."""
+        ...
+
+
 class Host(Protocol):
     """The process of a plugin."""
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> Line:
         """What it says, and is told."""
         ...
 
@@ -51,6 +70,8 @@ class Conversation:
         port: Where its wishes go.
         driver: The driver's token.
         journal: What its function has called before.
+        clock: Tells seconds.
+        utc: Tells the moment.
     """
 
     host: Host
@@ -58,6 +79,8 @@ class Conversation:
     port: PluginPort
     driver: str
     journal: Journal
+    clock: Callable[[], float] = time.monotonic
+    utc: Callable[[], datetime] = utc_now
     studies: queue.SimpleQueue[Study] = field(default_factory=queue.SimpleQueue)
     """What it wants tuned; answered by :meth:`answer_study`."""
     has_runs: bool = False
@@ -80,7 +103,7 @@ class Conversation:
             message = wire.receive(min(LOOK_S, self._wait[1].pause_s) if self._wait else LOOK_S)
             if message is None:
                 if wire.is_open:
-                    self._look_at_wait()
+                    self.look_at_wait()
                     continue
                 how = self.host.end()
                 outcome = "killed" if how.signal else "failed"
@@ -88,13 +111,12 @@ class Conversation:
             kind = message.get("type") if isinstance(message, dict) else None
             if kind == "ended":
                 return message
-            if kind == "call":
-                self._wait = None  # the call before it, if it waited, was cut short by a stop
-                if (mistake := self._answer(message)) is not None:
-                    return {"outcome": "failed", "reason": mistake}
+            if kind == "call" and (mistake := self.answer(message)) is not None:
+                return {"outcome": "failed", "reason": mistake}
 
-    def _answer(self, message: Message) -> str | None:
+    def answer(self, message: Message) -> str | None:
         """Answer a call, now or later; return what is wrong where it is not the one that the journal has there."""
+        self._wait = None  # the call before it, if it waited, was cut short by a stop
         try:
             call = Call.model_validate({key: message.get(key) for key in ("number", "method", "arguments")})
         except ValueError:
@@ -162,11 +184,18 @@ class Conversation:
                 self._study_call = call.number
                 self.studies.put(study)
             else:
-                self._wait = call.number, open_wait(entry, self.execution, self.port, self.driver)
+                wait = open_wait(entry, self.execution, self.port, self.driver, now=self.utc(), clock=self.clock)
+                self._wait = call.number, wait
         except (ArenaError, ValueError, KeyError, TypeError) as exc:
             self._end(call.number, exc if isinstance(exc, ArenaError) else PluginMistake(f"{call.method}: {exc}"))
 
-    def _look_at_wait(self) -> None:
+    @property
+    def wait(self) -> Wait | None:
+        """What the plugin waits for, but for a study."""
+        return self._wait[1] if self._wait else None
+
+    def look_at_wait(self) -> None:
+        """Answer the call that waits for something, if that is over."""
         if self._wait is None:
             return
         number, wait = self._wait

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from arena_ray.model.errors import PluginMistake
 from arena_ray.runner.wire import Message
 from arena_ray.scheduling.conversation import Host
 from arena_ray.scheduling.plugin_port import Call
@@ -23,6 +24,17 @@ class Verdict:
 
     said: tuple[str, ...] = ()
     failure: str | None = None
+
+    def on_run(self) -> tuple[str, str]:
+        """Return what is to become of the run that it is about, and why: ``continue``, ``stop`` or ``pause``.
+
+        Raises:
+            PluginMistake: It says none of these.
+        """
+        word, *why = self.said or ("continue",)
+        if word not in ("continue", "stop", "pause"):
+            raise PluginMistake(f"it said {word!r} of a run, which is none of continue, stop and pause")
+        return word, "; ".join(why)
 
 
 class Looking:
@@ -125,7 +137,7 @@ class Looking:
             if kind == "call":
                 self._answer(message)
             elif kind == "looked" and message.get("look") == self._asked:
-                self._verdicts.put(_verdict_of(message))
+                self._verdicts.put(verdict_of(message))
             elif kind == "ended":
                 return str(message.get("reason") or "its process has ended")
 
@@ -146,7 +158,8 @@ class Looking:
         self._host.kill()
 
 
-def _verdict_of(message: Message) -> Verdict:
+def verdict_of(message: Message) -> Verdict:
+    """Return what the plugin's process has told."""
     if message.get("failure") is not None:
         return Verdict(failure=str(message["failure"]))
     said = message.get("verdict")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from arena_ray.model.errors import NoMainLoop
+from arena_ray.model.errors import NoMainLoop, PluginMistake
 from arena_ray.model.records import Execution
 from arena_ray.model.states import ExecutionState
 from arena_ray.scheduling.conversation import Host
@@ -124,9 +124,12 @@ class Watch:
         """Do what the function says of the run; return whether it has failed for good."""
         if verdict.failure is not None:
             return self._count_failure(verdict.failure)
+        try:
+            word, why = verdict.on_run()
+        except PluginMistake as exc:
+            return self._count_failure(str(exc))
         self._failures = 0
-        word, *why = verdict.said or ("continue",)
-        reason = f"by plugin {self._execution.plugin}" + (f": {'; '.join(why)}" if why else "")
+        reason = f"by plugin {self._execution.plugin}" + (f": {why}" if why else "")
         if word == "stop":
             self._port.executions.stop_run(self._shown, driver=self._driver, reason=f"stopped {reason}")
         elif word == "pause":
@@ -134,8 +137,6 @@ class Watch:
                 self._port.executions.pause_run(self._shown, driver=self._driver, reason=f"paused {reason}")
             except NoMainLoop as exc:
                 self._note(f"cannot pause {self._shown}", f"it was to be paused {reason}, but {exc}")
-        elif word != "continue":
-            return self._count_failure(f"it said {word!r} of a run, which is none of continue, stop and pause")
         return False
 
     def _count_failure(self, why: str) -> bool:
