@@ -156,7 +156,9 @@ class HostedApi:
 
     def tune(self, **keys: Any) -> StudyResult:
         """Train runs over a search space and return when all of them are over."""
-        answer = self._connection.call_unless_stopped("tune", study=study_to_data(Study(**keys)))
+        answer = self._connection.call_unless_stopped(
+            "tune", study=study_to_data(Study(**{"num_samples": None} | keys))
+        )
         return StudyResult.model_validate(answer)
 
     def deploy(self, run: PluginRun | str, name: str, *, select: str = "best") -> int:

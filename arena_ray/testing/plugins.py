@@ -12,7 +12,8 @@ from pathlib import Path
 from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import BrokenPlugin, require_usable, settle, sources
-from arena_ray.plugin.registration import Plugin
+from arena_ray.plugin.drop_in import load_drop_in
+from arena_ray.plugin.registration import Plugin, PluginFunction, plugin_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ class LoadedPlugins:
             problems={broken.name: broken.reason for broken in self.broken},
         )
         return self.plugins[name]
+
+
+def load_plugin(path: Path) -> PluginFunction:
+    """Return the one function of the file that is a plugin; in it ``from .core import register_plugin`` works.
+
+    Raises:
+        ValueError: There is none in it, or more than one.
+    """
+    module = load_drop_in(path.resolve())
+    marked = [value for value in vars(module).values() if plugin_of(value)]
+    if len(marked) != 1:
+        raise ValueError(f"{path} has {len(marked)} functions that are plugins; put one into each file")
+    function: PluginFunction = marked[0]
+    return function
 
 
 def load_plugins(directories: Sequence[Path] = ()) -> LoadedPlugins:

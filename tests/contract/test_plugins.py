@@ -1,21 +1,16 @@
-"""What every installed plugin must keep, ours and anybody else's."""
+"""What every installed plugin must keep, ours and anybody else's; the contracts are shipped for those who write one."""
 
-import json
-from pathlib import Path
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from arena_ray.model.errors import SpecError
-from arena_ray.model.spec import Name
-from arena_ray.model.states import Scope
-from arena_ray.plugin.description import PluginDescription, describe_plugin
 from arena_ray.plugin.registration import Plugin
-from arena_ray.plugin.schema import check_settings
-from arena_ray.testing.plugins import load_plugins
+from arena_ray.testing import DeclarationContract, ExperimentPluginContract, PluginStage, Training, load_plugins
 
 INSTALLED = load_plugins()
-every_plugin = pytest.mark.parametrize("plugin", INSTALLED.plugins.values(), ids=list(INSTALLED.plugins))
+RATES = {"learning_rate": {"choice": [1e-4, 1e-3]}}
 
 
 def test_the_built_in_plugins_come_in_by_their_entry_point() -> None:
@@ -26,44 +21,30 @@ def test_no_installed_plugin_is_broken() -> None:
     assert INSTALLED.broken == ()
 
 
-@every_plugin
-def test_a_plugin_has_a_name_that_an_experiment_file_may_give(plugin: Plugin) -> None:
-    assert TypeAdapter(Name).validate_python(plugin.name) == plugin.name
-    assert INSTALLED.plugins[plugin.name] is plugin
+class TestInstalledPlugins(DeclarationContract):
+    @pytest.fixture(params=INSTALLED.plugins.values(), ids=list(INSTALLED.plugins))
+    def plugin(self, request: pytest.FixtureRequest) -> Plugin:
+        plugin: Plugin = request.param
+        assert INSTALLED.plugins[plugin.name] is plugin
+        return plugin
 
 
-@every_plugin
-def test_a_plugin_describes_itself_in_one_line_and_has_a_known_scope(plugin: Plugin) -> None:
-    assert plugin.description.strip()
-    assert "\n" not in plugin.description
-    assert plugin.scope in Scope
-    assert Path(plugin.origin).is_file()
+def train(training: Training, step: int) -> float:
+    return -abs(training["learning_rate"] - 1e-3) * step
 
 
-@every_plugin
-def test_each_setting_is_described(plugin: Plugin) -> None:
-    assert [name for name, each in plugin.schema.settings.items() if not each.description] == []
+def stage_of(name: str, settings: dict[str, Any]) -> PluginStage:
+    return PluginStage(INSTALLED.plugins[name].function, settings, train=train)
 
 
-@every_plugin
-def test_each_default_is_good_and_travels_as_plain_data(plugin: Plugin) -> None:
-    for setting in plugin.schema.settings.values():
-        if setting.default is not None:
-            travelled = json.loads(json.dumps(setting.default))
-            expected = setting.fit(setting.default, place=setting.name)
-            assert setting.fit(travelled, place=setting.name) == expected
+class TestPbt(ExperimentPluginContract):
+    def stage(self) -> PluginStage:
+        return stage_of("pbt", {"perturbation_interval": 1000, "param_space": RATES})
 
 
-@every_plugin
-def test_a_setting_that_it_does_not_know_is_told_with_what_else_is_wrong(plugin: Plugin) -> None:
-    with pytest.raises(SpecError) as caught:
-        check_settings(plugin.schema, {"no_such_setting": 1}, place="plugin.settings")
-    first, *others = str(caught.value).splitlines()
-    assert first.startswith("plugin.settings.no_such_setting: there is no such setting; ")
-    assert [line for line in others if not line.startswith("plugin.settings")] == []
+class TestHyperparameterSweeper(ExperimentPluginContract):
+    def stage(self) -> PluginStage:
+        return stage_of("hyperparameter_sweeper", {"search": "grid", "param_space": RATES})
 
-
-@every_plugin
-def test_a_description_of_it_travels_as_json(plugin: Plugin) -> None:
-    described = describe_plugin(plugin)
-    assert PluginDescription.model_validate_json(described.model_dump_json()) == described
+    def test_the_best_cell_of_the_grid_is_its_result(self) -> None:
+        assert self.stage().run().best_hyperparameters == {"learning_rate": 1e-3}
