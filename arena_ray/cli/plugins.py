@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arena_ray.cli.access import local_plugins_option, plugin_catalog
+from arena_ray.cli.access import local_plugins_option, plugin_catalog, settings_in_force, workspace
 from arena_ray.cli.output import ABSENT, output_options, print_facts, print_json, print_table
 from arena_ray.model.errors import NotFound
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @output_options
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
-    """List the plugins, show the settings of one, or run one.
+    """List the plugins, show the settings of one, run one, or begin one of your own.
 
     Of one that cannot be used it says what is wrong with it.
     """
@@ -51,6 +51,43 @@ def show(name: str, as_json: bool) -> None:
         print_json(plugin)
     else:
         _print_one(plugin)
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option(
+    "--scope", type=click.Choice(["experiment", "run", "revision"]), required=True, help="What it is at work on."
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to write it; by default the folder 'plugins' of the workspace.",
+)
+@output_options
+def new_plugin(name: str, scope: str, directory: Path | None, as_json: bool) -> None:
+    """Write a plugin that works, with its test, to begin with.
+
+    It is a file NAME_plugin.py and a test for it, which needs no cluster. What is there is never overwritten.
+    """
+    from arena_ray.cli.new_plugin import require_new_name, write_plugin
+    from arena_ray.cli.plugin_templates import TEMPLATES
+    from arena_ray.model.states import Scope
+    from arena_ray.plugin.drop_in import plugin_directories
+
+    require_new_name(name, taken={each.name: each.origin for each in plugin_catalog().describe()})
+    target = workspace().plugins if directory is None else directory
+    plugin, test = write_plugin(name, Scope(scope), target)
+    if as_json:
+        print_json({"plugin": str(plugin), "test": str(test)})
+        return
+    click.echo(f"wrote {plugin} and {test}\n")
+    steps = [("change it, and test it", f"pytest {shlex.quote(str(test))}")]
+    if target.resolve() not in plugin_directories(workspace(), settings_in_force()):
+        steps.append(("let it be found", f"add {target.resolve()} to the setting plugin_path"))
+    steps.append(("look at it", f"arena plugins show {name}"))
+    steps.append(("let it work", TEMPLATES[Scope(scope)].next_step.substitute(name=name)))
+    print_facts(steps)
 
 
 @plugins.command("run")

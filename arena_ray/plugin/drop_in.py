@@ -18,6 +18,9 @@ from arena_ray.model.settings import Settings
 PATTERN = "*_plugin.py"
 """Which files of a folder are plugins; folders below it are not looked into."""
 
+TEST = "test_"
+"""What the names of files begin with that are tests of plugins, and lie beside them."""
+
 
 class _Source(importlib.abc.SourceLoader):
     """Reads a module's text each time: no bytecode is kept, which would hide a change within one second."""
@@ -44,7 +47,8 @@ def drop_ins(directories: Sequence[Path]) -> Iterator[Path]:
     """Yield the plugin files of *directories*, by name within each."""
     for directory in directories:
         if directory.is_dir():
-            yield from sorted(path for path in directory.glob(PATTERN) if path.is_file())
+            found = (path for path in directory.glob(PATTERN) if path.is_file())
+            yield from sorted(path for path in found if not path.name.startswith(TEST))
 
 
 def fingerprint(directories: Sequence[Path]) -> str:
