@@ -145,6 +145,8 @@ class PluginStage:
     def run(self, *, stop_at_call: int | None = None, stop_after_minutes: float | None = None) -> Any:
         """Call a function with scope experiment, and return what it returns; None where it was stopped.
 
+        ``stage.state`` says then how the execution has ended, and ``stage.reason`` why it has failed.
+
         Args:
             stop_at_call: The call, counted from 0, at which the user stops it.
             stop_after_minutes: After how much time the user stops it.

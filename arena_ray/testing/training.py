@@ -32,18 +32,23 @@ class TrainingHangs(Exception):
 
 @dataclass(frozen=True)
 class Training:
-    """What a run trains with; ``training["learning_rate"]`` is what it was given, or else the script's default."""
+    """What a run trains with; ``training["learning_rate"]`` is what it was given, or else the script's default.
+
+    Args:
+        number: Its number among the runs of the stage, from 0.
+        seed: Its seed.
+        env_id: Its environment.
+        values: All flags of the script, as they were given, or else their defaults.
+        config: Its nested configuration.
+        printed: The lines of its log: append some, and ``run.get_logs()`` returns them.
+    """
 
     number: int
-    """Its number among the runs of the stage, from 0."""
     seed: int
     env_id: str
     values: Mapping[str, FlagValue]
-    """All flags of the script."""
     config: Mapping[str, Any]
-    """The nested configuration."""
     printed: list[str] = field(default_factory=list)
-    """Lines of its log: append some, and ``run.get_logs()`` has them."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
