@@ -9,6 +9,7 @@ import click
 
 from arena_ray.cli import (
     about,
+    certificate,
     cluster,
     doctor,
     history,
@@ -83,6 +84,7 @@ for _command in (
     reading.runs,
     reading.show,
     lineage.lineage,
+    certificate.certificate,
     history.revisions,
     history.notes,
     telemetry.logs,

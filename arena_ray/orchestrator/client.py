@@ -15,6 +15,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from arena_ray.model import errors
+from arena_ray.model.certificate import Certificate
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import (
@@ -178,6 +179,10 @@ class ArenaClient:
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
         return self._ask("GET", _path("experiments", name, "lineage"), Lineage, params={"execution": execution})
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
+        return self._ask("GET", _path("experiments", name, "certificate"), Certificate, params={"execution": execution})
 
     def revisions(self, name: str) -> list[Revision]:
         """Return the revisions of an experiment, by number."""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 import arena_ray
 from arena_ray.model import errors
+from arena_ray.model.certificate import Certificate
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
 from arena_ray.model.records import (
@@ -165,6 +166,11 @@ def _add_experiment_reading_routes(routes: APIRouter, reader: RegistryReader) ->
     def lineage(name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of an experiment's runs come from, in its newest plugin execution or another."""
         return reader.lineage(name, execution)
+
+    @routes.get("/experiments/{name}/certificate")
+    def certificate(name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of an experiment's newest plugin execution, or of another, came to."""
+        return reader.certificate(name, execution)
 
     @routes.get("/experiments/{name}/revisions")
     def revisions(name: str) -> list[Revision]:

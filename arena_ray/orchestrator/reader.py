@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
+from arena_ray.model.certificate import Certificate
 from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryEmpty
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState
@@ -57,6 +58,10 @@ class Reader(Protocol):
 
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        ...
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
         ...
 
     def revisions(self, name: str) -> list[Revision]:
@@ -178,6 +183,15 @@ class RegistryReader:
             milestones=store.list_milestones(execution),
             exploits=store.list_exploits(execution_id=execution),
         )
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
+        from arena_ray.registry.certificates import load_certificate
+
+        found = self.lineage(name, execution).execution
+        if found is None or self._store is None:
+            raise NotFound("plugin execution", f"of experiment {name}")
+        return load_certificate(self._store, found)
 
     def revisions(self, name: str) -> list[Revision]:
         """Return the revisions of an experiment, by number."""
