@@ -140,9 +140,9 @@ class HostedApi:
         """Wait that long, or until the runs of this execution have trained so many steps more."""
         self._connection.call_unless_stopped("wait", seconds=seconds + minutes * 60.0, steps=steps)
 
-    def add_note(self, message: str, target_type: str | None = None, *, key: str | None = None) -> None:
-        """Write a note; also after a stop."""
-        self._notes.add(str(message), target_type, key=key)
+    def add_note(self, message: str, target_type: str | None = None, *, key: str | None = None) -> bool:
+        """Write a note, also after a stop, and return whether it was not there yet."""
+        return self._notes.add(str(message), target_type, key=key)
 
     def log(self, message: str, level: str = "info", metadata: Mapping[str, Any] | None = None) -> None:
         """Write a line to the execution's own log, unless it was written before the function began anew."""

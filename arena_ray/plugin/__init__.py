@@ -2,7 +2,7 @@
 
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.context import PluginContext
-from arena_ray.plugin.handles import PluginRevision, PluginRun
+from arena_ray.plugin.handles import Metrics, PluginRevision, PluginRun
 from arena_ray.plugin.protocol import PluginApi, PluginStopped
 from arena_ray.plugin.registration import register_plugin
 from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
@@ -11,6 +11,7 @@ __all__ = [
     "Asha",
     "Fifo",
     "GridSearch",
+    "Metrics",
     "Pbt",
     "PluginApi",
     "PluginContext",

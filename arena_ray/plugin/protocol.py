@@ -143,8 +143,8 @@ class PluginApi(Protocol):
         target_type: Literal["experiment", "run", "revision"] | None = None,
         *,
         key: str | None = None,
-    ) -> None:
-        """Write a note, also after a stop.
+    ) -> bool:
+        """Write a note, also after a stop, and return whether it was not there yet.
 
         Args:
             message: Any text.

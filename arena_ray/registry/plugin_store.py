@@ -66,8 +66,8 @@ class PluginStore(Door):
         revision_id: str | None = None,
         execution_id: str | None = None,
         call: str | None = None,
-    ) -> Note:
-        """Write a note down, and return it.
+    ) -> tuple[Note, bool]:
+        """Write a note down, and return it, and whether it was not there yet.
 
         Args:
             experiment_id: What it is about.

@@ -87,6 +87,8 @@ def sweep(context: Any, api: Any) -> None:
     api.wait(seconds=0.01)
     mutated = api.mutate_config({"learning_rate": best_rate})
     api.create_revision("mutated", hyperparameters=mutated, notes=str(len(api.db.runs.find())))
+    assert api.add_note("kept", key="kept")
+    assert not api.add_note("kept", key="kept")
     api.add_note(f"✅ best {best_rate}: {best:g} of {len(api.get_experiment_data()['runs'])}", key="best")
 
 
@@ -167,7 +169,7 @@ def test_an_execution_survives_a_death_at_each_of_its_calls(world_of: Callable[.
     faultless = world_of(sweep)
     calls = faultless.drive()
     expected = faultless.outcome()
-    assert (expected["state"], len(expected["runs"]), len(expected["notes"])) == (ExecutionState.COMPLETED, 2, 3)
+    assert (expected["state"], len(expected["runs"]), len(expected["notes"])) == (ExecutionState.COMPLETED, 2, 4)
     rate = expected["revisions"][-1][2]["learning_rate"]
     assert expected["certificate"][0] == []
     assert rate != 1e-3

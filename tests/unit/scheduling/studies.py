@@ -144,8 +144,10 @@ class Orchestrator:
         run = self.add_run("e", driver=self.driver, member=order.member, hyperparameters=order.flags, seed=seed)
         return {key: getattr(run, key) for key in ("run_id", "name", "revision_id", "seed")} | {"config": order.flags}
 
-    def _add_note(self, *, call: str, text: str, **about: str) -> None:
+    def _add_note(self, *, call: str, text: str, **about: str) -> bool:
+        is_new = call not in self.notes
         self.notes[call] = text
+        return is_new
 
     def _status(self, *, run_id: str) -> str:
         return self.list_runs([run_id])[0].state.value
