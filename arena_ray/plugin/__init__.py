@@ -3,7 +3,18 @@
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.protocol import PluginApi, PluginContext, PluginRevision, PluginRun, PluginStopped
 from arena_ray.plugin.registration import register_plugin
-from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
+from arena_ray.plugin.seed_report import seed_report
+from arena_ray.plugin.study import (
+    Asha,
+    Fifo,
+    GridSearch,
+    Pbt,
+    RandomSearch,
+    Saving,
+    SeedRace,
+    StudyResult,
+    Tpe,
+)
 
 __all__ = [
     "Asha",
@@ -16,8 +27,11 @@ __all__ = [
     "PluginRun",
     "PluginStopped",
     "RandomSearch",
+    "Saving",
     "SearchSpace",
+    "SeedRace",
     "StudyResult",
     "Tpe",
     "register_plugin",
+    "seed_report",
 ]
