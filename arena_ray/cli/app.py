@@ -10,6 +10,7 @@ import click
 from arena_ray.cli import (
     about,
     cluster,
+    comparison,
     doctor,
     history,
     inspect,
@@ -83,6 +84,8 @@ for _command in (
     reading.runs,
     reading.show,
     lineage.lineage,
+    comparison.ranking,
+    comparison.importance,
     history.revisions,
     history.notes,
     telemetry.logs,

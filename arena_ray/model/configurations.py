@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from arena_ray.model.records import Measure, Record, Run
+from arena_ray.model.records import Execution, Measure, Record, Run
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import RunState
 
@@ -52,6 +52,15 @@ class ConfigurationRanking(Record):
     """Runs that have not ended yet."""
 
 
+def tuned_names(execution: Execution | None, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the hyperparameters that are tuned; those in which the runs differ where no plugin names any."""
+    space = execution.settings.get("param_space") if execution else None
+    if isinstance(space, dict) and space:
+        return tuple(space)
+    names = dict.fromkeys(name for run in runs for name in run.hyperparameters)
+    return tuple(name for name in names if len({repr(run.hyperparameters.get(name)) for run in runs}) > 1)
+
+
 def mistake_of_seeds(least: int, most: int) -> str | None:
     """Return what is wrong with these numbers of seeds, if anything is."""
     if most < least:
@@ -69,16 +78,21 @@ def final_score(run: Run, score: float) -> float:
     return score if run.state is RunState.COMPLETED and math.isfinite(score) else math.nan
 
 
+def configuration_key(run: Run) -> str:
+    """Return what is equal for the runs of one configuration: their revision, unless an exploit has changed the run."""
+    return run.run_id if run.generation else run.revision_id
+
+
 def replications(runs: Iterable[Run]) -> list[list[Run]]:
     """Return the runs that have ended by configuration, one run a seed, in the order in which they were begun.
 
-    Runs of one revision are of one configuration, unless an exploit has changed a run. Of runs with equal seeds one
-    counts, the first that has completed: another training with the same seed is no other replication.
+    Of runs with equal seeds one counts, the first that has completed: another training with the same seed is no other
+    replication.
     """
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.state.is_final:
-            seeds = groups.setdefault(run.run_id if run.generation else run.revision_id, {})
+            seeds = groups.setdefault(configuration_key(run), {})
             known = seeds.get(run.seed)
             if known is None or (known.state is not RunState.COMPLETED and run.state is RunState.COMPLETED):
                 seeds[run.seed] = run

@@ -24,11 +24,15 @@ from arena_ray.orchestrator.api import (
     log_page,
     series_by_tag,
 )
+from arena_ray.orchestrator.comparison import Comparing
 
 if TYPE_CHECKING:
+    from arena_ray.model.configurations import ConfigurationRanking
+    from arena_ray.model.importance import Importance
     from arena_ray.model.paths import Workspace
     from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Note, Revision, Run
     from arena_ray.orchestrator.client import ArenaClient
+    from arena_ray.plugin.study import Mode
     from arena_ray.registry.store import Store
 
 LOG_PAGE_LINES = 5000
@@ -57,6 +61,18 @@ class Reader(Protocol):
 
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        ...
+
+    def ranking(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        ...
+
+    def importance(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
         ...
 
     def revisions(self, name: str) -> list[Revision]:
@@ -104,7 +120,7 @@ class Reader(Protocol):
         ...
 
 
-class RegistryReader:
+class RegistryReader(Comparing):
     """Answers from the files of *workspace*, which it never changes. A workspace without a registry is empty.
 
     Threads may share one.
