@@ -24,8 +24,7 @@ def seed_report(result: StudyResult) -> str:
 
 def _headline(result: StudyResult) -> str:
     ranked = result.configurations
-    noun = "configuration" if len(ranked) == 1 else "configurations"
-    tried = f"{len(ranked)} {noun} in {sum(len(each.seeds) for each in ranked)} runs"
+    tried = f"{_count(len(ranked), 'configuration')} in {_count(sum(len(each.seeds) for each in ranked), 'run')}"
     if not math.isfinite(ranked[0].iqm):
         return f"{tried}: none has a score for three quarters of its seeds, so none is the best"
     if result.is_clear is None:
@@ -37,7 +36,7 @@ def _headline(result: StudyResult) -> str:
 
 def _line(each: Configuration) -> str:
     values = ", ".join(f"{name} {_figure(value)}" for name, value in each.hyperparameters.items()) or "as in the file"
-    parts = [f"IQM {_figure(each.iqm)} [{_figure(each.low)}, {_figure(each.high)}]", f"{len(each.seeds)} seeds"]
+    parts = [f"IQM {_figure(each.iqm)} [{_figure(each.low)}, {_figure(each.high)}]", _count(len(each.seeds), "seed")]
     if each.missing:
         parts.append(f"{each.missing} without a score, counted as worse than all")
     if math.isfinite(each.probability_of_improvement):
@@ -46,12 +45,16 @@ def _line(each: Configuration) -> str:
 
 
 def _saved(saving: Saving) -> str:
-    unit = f"{saving.unit}-hours"
+    used, saved = (f"{_figure(hours)} {saving.unit}-hours" for hours in (saving.used_hours, saving.saved_hours))
+    made, never_made = _count(saving.used_runs, "run"), _count(saving.saved_runs, "run")
     return (
-        f"{saving.used_runs} runs took {_figure(saving.used_hours)} {unit}; about {_figure(saving.saved_hours)} {unit} "
-        f"were saved by {saving.saved_runs} runs that were not made. That is an estimate: "
-        "each of these would have lasted as long as the runs of its configuration did on average."
+        f"{made} took {used}; about {saved} were saved by {never_made} not made. "
+        "That is an estimate: each would have lasted as long as the runs of its configuration did on average."
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _figure(value: object) -> str:

@@ -74,13 +74,14 @@ class StudyRuns:
         if isinstance(study.scheduler, SeedRace):
             self._replication = Replication(study.scheduler, study, seed=execution.spec.seed)
         self._runs: dict[int, str] = {}
+        self._samples: dict[int, dict[str, FlagValue]] = {}
         self._due: list[Cell] = []
         """Runs with further seeds that are still to be made."""
         self._next_look = 0.0
         record = port.record(execution.execution_id)
         self.course, self.scheduler = self._open_scheduler(record, total_steps)
         for run in record.runs:
-            self._runs[run.member or 0] = run.run_id
+            self._remember(run)
         self._look_for_due(record)
 
     def _open_scheduler(self, record: StudyRecord, total_steps: int) -> tuple[Course | None, MilestoneScheduler | None]:
@@ -166,20 +167,23 @@ class StudyRuns:
                 hyperparameters=self._sample(cell),
                 seed=self._execution.spec.seed + (cell[0] if self._study.vary_seed else cell[1]),
             )
-            self._runs[member] = run.run_id
+            self._remember(run)
             if isinstance(self.scheduler, InPlacePbt):
                 self.scheduler.add(run)
             if self._search.learns:
                 return  # its trial comes first; then it is seen whether there is room for another
 
+    def _remember(self, run: Run) -> None:
+        member = run.member or 0
+        self._runs[member] = run.run_id
+        self._samples.setdefault(self._cells.cell(member)[0], self._tuned(run))
+
     def _sample(self, cell: Cell) -> dict[str, FlagValue]:
         """Return the hyperparameters of a run: of one that is not its sample's first, those of the first."""
         sample, seed = cell
-        if seed == 0:
-            return self._search.sample(sample, self._trained() if self._search.learns else ())
-        first = self._cells.member((sample, 0))
-        known = next(run for run in self._port.record(self._execution.execution_id).runs if run.member == first)
-        return self._tuned(known)
+        if seed > 0:
+            return self._samples[sample]
+        return self._search.sample(sample, self._trained() if self._search.learns else ())
 
     def _tuned(self, run: Run) -> dict[str, FlagValue]:
         return {

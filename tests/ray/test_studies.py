@@ -131,6 +131,26 @@ def test_a_synchronous_population_lives_through_all_that_is_done_to_it(arena: Ar
         assert numbers == list(range(1, 8))
 
 
+# At 2 and at 4 the hill is equally high, so that these two are never told apart; at 9 it is far below.
+RACE = {"search": "grid", "param_space": {"x": {"choice": [2.0, 4.0, 9.0]}}, "min_seeds": 3, "max_seeds": 4}
+
+
+def assert_raced(arena: Arena, experiment: str) -> None:
+    lineage = ended(arena, experiment)
+    seeds = {x: sorted(run.seed for run in lineage.runs if run.hyperparameters["x"] == x) for x in (2.0, 4.0, 9.0)}
+    first = seeds[9.0][0]
+    assert seeds == {2.0: [*range(first, first + 4)], 4.0: [*range(first, first + 4)], 9.0: [*range(first, first + 3)]}
+    assert {run.state for run in lineage.runs} == {RunState.COMPLETED}
+    assert [each.iqm for each in arena.client.ranking(experiment).configurations] == [9.0, 9.0, -26.0]
+    [note] = [note.text for note in arena.client.notes(experiment)]
+    assert note.startswith("3 configurations in 11 runs: the best is not clear")
+    assert "CPU-hours were saved by 1 run not made" in note
+
+
+def test_a_race_gives_more_seeds_to_close_contenders_only(arena: Arena) -> None:
+    assert_raced(arena, start_sweep(arena, flags={"total_timesteps": 10}, **RACE))
+
+
 @pytest.mark.slow
 def test_tpe_comes_nearer_to_the_top_than_chance(arena: Arena) -> None:
     settings = {"search": "tpe", "n_startup": 5, "num_samples": 16, "max_concurrent": 2, "param_space": UNIFORM}
@@ -160,3 +180,13 @@ def test_a_sweep_goes_on_when_its_driver_and_orchestrator_are_killed(arena: Aren
     lineage = ended(arena, experiment, timeout_s=180)
     assert [run.state for run in lineage.runs] == [RunState.COMPLETED] * 8
     assert most_at_once(lineage.runs) == 2
+
+
+@pytest.mark.slow
+def test_a_race_goes_on_when_its_driver_is_killed(arena: Arena) -> None:
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_sweep(arena, flags=hurry.flags(passes=20), **RACE)
+    wait_until(lambda: at_work(arena, experiment) == 4, what="four runs at work")
+    arena.kill_services("DriverActor")
+    hurry.now()
+    assert_raced(arena, experiment)

@@ -38,8 +38,8 @@ def test_it_ranks_with_intervals_and_says_what_was_saved_and_how_that_was_estima
         "2 configurations in 6 runs: the best is clear, no other interval overlaps its own:",
         "1. rate 0.1, anneal True: IQM 480.1 [460, 1,500]; 3 seeds; better than the next with probability 0.90",
         "2. rate 0.2, anneal True: IQM - [-, 3]; 3 seeds; 1 without a score, counted as worse than all",
-        "6 runs took 1.5 GPU-hours; about 1,234 GPU-hours were saved by 14 runs that were not made. That is an "
-        "estimate: each of these would have lasted as long as the runs of its configuration did on average.",
+        "6 runs took 1.5 GPU-hours; about 1,234 GPU-hours were saved by 14 runs not made. That is an "
+        "estimate: each would have lasted as long as the runs of its configuration did on average.",
     ]
 
 
