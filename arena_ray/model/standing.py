@@ -35,10 +35,11 @@ class Standing:
     def _scores(self) -> dict[str, float]:
         if self.metric == EPISODIC_RETURN:
             return {run.run_id: run.episodic_return for run in self.lineage.runs}
-        return {each.run_id: each.score for each in self.lineage.milestones}  # the newest is the last
+        judged = {each.run_id: each.score for each in self.lineage.milestones}  # the newest is the last
+        return {**self.lineage.final_scores, **judged}
 
     def score(self, run: Run) -> float:
-        """Return what *run* has reached: its mean return, or its score at its newest milestone. NaN for nothing."""
+        """Return its mean return; by another metric its score at its newest milestone or its end. NaN for nothing."""
         return self._scores.get(run.run_id, math.nan)
 
     @property

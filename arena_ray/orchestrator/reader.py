@@ -25,6 +25,7 @@ from arena_ray.orchestrator.api import (
     series_by_tag,
 )
 from arena_ray.orchestrator.comparison import Comparing
+from arena_ray.orchestrator.final_scores import FinalScores
 
 if TYPE_CHECKING:
     from arena_ray.model.configurations import ConfigurationRanking
@@ -134,6 +135,7 @@ class RegistryReader(Comparing):
         self._workspace = workspace
         self._registry_url = registry_url
         self._opened: Store | None = None
+        self._final_scores = FinalScores(workspace)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -183,16 +185,18 @@ class RegistryReader(Comparing):
         if store is None:
             raise NotFound("experiment", name)
         if execution is None:
-            return store.lineage(experiment)
+            return self._final_scores.add_to(store.lineage(experiment))
         found = store.get_execution(execution)
         if found is None or found.experiment != experiment:
             raise NotFound("execution", execution, known=[each.execution_id for each in self.executions(experiment)])
-        return Lineage(
-            experiment=experiment,
-            execution=found,
-            runs=store.list_runs(execution_id=execution),
-            milestones=store.list_milestones(execution),
-            exploits=store.list_exploits(execution_id=execution),
+        return self._final_scores.add_to(
+            Lineage(
+                experiment=experiment,
+                execution=found,
+                runs=store.list_runs(execution_id=execution),
+                milestones=store.list_milestones(execution),
+                exploits=store.list_exploits(execution_id=execution),
+            )
         )
 
     def revisions(self, name: str) -> list[Revision]:

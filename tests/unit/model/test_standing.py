@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from unit.cli.lineages import lineage_of, member, milestone
+from unit.cli.lineages import execution_of, lineage_of, member, milestone
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.standing import Standing
@@ -49,3 +49,12 @@ def test_of_a_population_the_best_run_wins_whatever_others_of_its_revision_have_
     runs = [member(0, 99.0, revision_id="r1"), member(1, 1.0, revision_id="r1"), member(2, 60.0, revision_id="r2")]
     assert Standing(lineage_of(*runs, milestones=[milestone(0, 50.0)])).winner == runs[0]
     assert Standing(lineage_of(*runs)).winner == runs[2]
+
+
+def test_by_another_metric_runs_that_do_not_hold_are_compared_by_what_they_logged_last() -> None:
+    lineage = lineage_of(member(0, 9.0), member(1, 1.0), execution=execution_of(metric="losses/value", mode="min"))
+    assert Standing(lineage).winner is None
+    standing = Standing(lineage.model_copy(update={"final_scores": {"run0": 4.0, "run1": 3.0}}))
+    assert standing.winner == lineage.runs[1]
+    judged = lineage.model_copy(update={"final_scores": {"run0": 4.0, "run1": 3.0}, "milestones": [milestone(0, 2.0)]})
+    assert Standing(judged).winner == lineage.runs[0]
