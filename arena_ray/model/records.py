@@ -263,6 +263,8 @@ class Lineage(Record):
     runs: list[Run]
     milestones: list[Milestone]
     exploits: list[Exploit]
+    final_scores: dict[str, Measure] = Field(default_factory=dict)
+    """What each completed run logged last of the plugin's metric, by its id; empty where that is the return."""
 
 
 class Note(Record):

@@ -16,7 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from arena_ray.model import errors
 from arena_ray.model.certificate import Certificate
+from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
+from arena_ray.model.importance import Importance
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import (
     Attempt,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from arena_ray.model.states import RunState
+    from arena_ray.plugin.study import Mode
 
 T = TypeVar("T")
 
@@ -183,6 +186,20 @@ class ArenaClient:
     def certificate(self, name: str, execution: str | None = None) -> Certificate:
         """Return what each cell of the newest plugin execution came to, or of the one of this id."""
         return self._ask("GET", _path("experiments", name, "certificate"), Certificate, params={"execution": execution})
+
+    def ranking(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        params = {"metric": metric, "mode": mode, "execution": execution}
+        return self._ask("GET", _path("experiments", name, "ranking"), ConfigurationRanking, params=params)
+
+    def importance(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
+        params = {"metric": metric, "mode": mode, "execution": execution}
+        return self._ask("GET", _path("experiments", name, "importance"), Importance, params=params)
 
     def revisions(self, name: str) -> list[Revision]:
         """Return the revisions of an experiment, by number."""

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 import arena_ray
 from arena_ray.model import errors
 from arena_ray.model.certificate import Certificate
+from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
+from arena_ray.model.importance import Importance
 from arena_ray.model.records import (
     Attempt,
     Checkpoint,
@@ -50,6 +52,7 @@ from arena_ray.orchestrator.api import (
 )
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.plugin.description import PluginDescription
+from arena_ray.plugin.study import Mode
 from arena_ray.runner.preflight import Submission
 
 LOG_POLL_S = 0.2
@@ -171,6 +174,20 @@ def _add_experiment_reading_routes(routes: APIRouter, reader: RegistryReader) ->
     def certificate(name: str, execution: str | None = None) -> Certificate:
         """Return what each cell of an experiment's newest plugin execution, or of another, came to."""
         return reader.certificate(name, execution)
+
+    @routes.get("/experiments/{name}/ranking")
+    def ranking(
+        name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        return reader.ranking(name, metric, mode, execution)
+
+    @routes.get("/experiments/{name}/importance")
+    def importance(
+        name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
+        return reader.importance(name, metric, mode, execution)
 
     @routes.get("/experiments/{name}/revisions")
     def revisions(name: str) -> list[Revision]:

@@ -26,6 +26,7 @@ from arena_ray.model.spec import check_name
 from arena_ray.model.standing import Standing
 from arena_ray.model.states import PolicyState
 from arena_ray.orchestrator.api import Policy, get_gateway
+from arena_ray.orchestrator.final_scores import FinalScores
 from arena_ray.registry.policies import Wish
 from arena_ray.registry.store import Store
 from arena_ray.serving.description import parse_description
@@ -226,15 +227,14 @@ class Policies:
         execution = self._store.get_execution(wish.execution_id or "")
         if execution is None:
             raise NotFound("execution", str(wish.execution_id))
-        winner = Standing(
-            Lineage(
-                experiment=execution.experiment,
-                execution=execution,
-                runs=self._store.list_runs(execution_id=execution.execution_id),
-                milestones=self._store.list_milestones(execution.execution_id),
-                exploits=[],
-            )
-        ).winner
+        lineage = Lineage(
+            experiment=execution.experiment,
+            execution=execution,
+            runs=self._store.list_runs(execution_id=execution.execution_id),
+            milestones=self._store.list_milestones(execution.execution_id),
+            exploits=[],
+        )
+        winner = Standing(FinalScores(self._workspace).add_to(lineage)).winner
         if winner is None:
             raise NotFound("run that has completed with a score", f"in experiment {execution.experiment}")
         return winner.run_id

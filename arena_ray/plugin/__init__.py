@@ -5,7 +5,18 @@ from arena_ray.plugin.context import PluginContext
 from arena_ray.plugin.handles import Metrics, PluginRevision, PluginRun
 from arena_ray.plugin.protocol import PluginApi, PluginStopped
 from arena_ray.plugin.registration import register_plugin
-from arena_ray.plugin.study import Asha, Fifo, GridSearch, Pbt, RandomSearch, StudyResult, Tpe
+from arena_ray.plugin.seed_report import seed_report
+from arena_ray.plugin.study import (
+    Asha,
+    Fifo,
+    GridSearch,
+    Pbt,
+    RandomSearch,
+    Saving,
+    SeedRace,
+    StudyResult,
+    Tpe,
+)
 
 __all__ = [
     "Asha",
@@ -19,8 +30,11 @@ __all__ = [
     "PluginRun",
     "PluginStopped",
     "RandomSearch",
+    "Saving",
     "SearchSpace",
+    "SeedRace",
     "StudyResult",
     "Tpe",
     "register_plugin",
+    "seed_report",
 ]

@@ -18,6 +18,7 @@ LEVELS = [
     {"registry", "telemetry", "datasets", "host"},
     {"runner", "plugin"},
     {"model"},
+    {"statistics"},
 ]
 ALONE = {"harness", "testing"}
 # The harness is read, not run, where a script is inspected or started: by path, and for the search of its main loop.

@@ -60,6 +60,8 @@ class PlayedOrchestrator:
         self.last_step = 1000
         self.outcome = RunState.COMPLETED
         self.execution_outcome = ExecutionState.COMPLETED
+        self.seeds = 1
+        """Runs with the same hyperparameters, in a population."""
         self.requests: list[str] = []
         self.policies: Any = None
         """What keeps policies, where a test has some."""
@@ -91,7 +93,8 @@ class PlayedOrchestrator:
         )
         if created:
             for member in range(plugin.settings["population"]):
-                own = spec.model_copy(update={"hyperparameters": {"learning_rate": (member + 1) / 1000}})
+                values = {"learning_rate": (member // self.seeds + 1) / 1000}
+                own = spec.model_copy(update={"hyperparameters": values, "seed": spec.seed + member % self.seeds})
                 seat = {"execution_id": execution.execution_id, "member": member}
                 run, _ = self._store.submit(own, **told, **seat)
                 self._play(run)

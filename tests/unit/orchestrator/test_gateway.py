@@ -74,7 +74,14 @@ def execution(http, submission_of):
 def test_a_submission_with_a_plugin_begins_its_execution(http, execution) -> None:
     assert (execution["plugin"], execution["state"], execution["experiment"]) == ("pbt", "running", "x")
     assert http.get("/experiments/x/executions").json() == [execution]
-    lineage = {"experiment": "x", "execution": execution, "runs": [], "milestones": [], "exploits": []}
+    lineage = {
+        "experiment": "x",
+        "execution": execution,
+        "runs": [],
+        "milestones": [],
+        "exploits": [],
+        "final_scores": {},
+    }
     assert http.get("/experiments/x/lineage").json() == lineage
     assert http.get("/experiments/x/lineage", params={"execution": execution["execution_id"]}).json() == lineage
     assert http.get("/experiments/x/lineage", params={"execution": "none"}).status_code == 404

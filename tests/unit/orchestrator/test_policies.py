@@ -11,6 +11,7 @@ from played_endpoints import PlayedEndpoints
 from unit.serving.conftest import DESCRIPTION, changed, make_checkpoint, weights
 
 from arena_ray.model.errors import CheckpointCorrupt, EndpointUnavailable, NotFound, PolicyUnusable, SpecError
+from arena_ray.model.events import TrainingStep
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.settings import Settings
@@ -18,7 +19,9 @@ from arena_ray.model.spec import Deployment, ExperimentSpec, PluginCall
 from arena_ray.model.states import AttemptOutcome, ExecutionState, PolicyState, RunState
 from arena_ray.orchestrator.api import GatewayAddress, write_gateway
 from arena_ray.orchestrator.policies import BRING_UP_ATTEMPTS, Policies, endpoint_token
+from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.registry.store import Store
+from arena_ray.telemetry.archive import ArchiveWriter, encode_event
 
 __all__ = ["make_checkpoint"]
 
@@ -223,6 +226,25 @@ def test_a_file_that_asks_for_it_has_its_run_deployed_once(world: World) -> None
     world.policies.undeploy("cartpole")
     world.policies.look_after()
     assert world.states() == ["withdrawn"]
+
+
+def test_of_a_plugin_that_compares_by_a_metric_of_the_script_the_best_by_that_one_is_deployed(world: World) -> None:
+    spec = SPEC.model_copy(update={"deploy": Deployment(name="cartpole"), "plugin": PluginCall(name="sweeper")})
+    settings = {"metric": "losses/value", "mode": "min"}
+    execution, _ = world.store.begin_execution(spec, plugin="sweeper", settings=settings, digest="d", **SOURCE)
+    runs = [world.train(9.0, execution_id=execution.execution_id, member=member) for member in range(2)]
+    for run, values in zip(runs, ([1.0, 5.0], [8.0, 4.0]), strict=True):
+        archive = ArchiveWriter.open(world.workspace.run(run.name).metrics)
+        steps = [TrainingStep(at, at, {"losses/value": value}, 0.0) for at, value in enumerate(values)]
+        archive.append([encode_event(step, seq=at, attempt=1) for at, step in enumerate(steps)])
+        archive.close()
+    world.store.move_execution(execution.execution_id, ExecutionState.COMPLETED)
+    world.policies.look_after()
+    assert world.policies.policy("cartpole").versions[0].run_id == runs[1].run_id
+    with RegistryReader(world.workspace) as reader:
+        scores = reader.lineage(execution.experiment).final_scores
+        assert scores == {runs[0].run_id: 5.0, runs[1].run_id: 4.0}
+        assert reader.lineage(execution.experiment, execution.execution_id).final_scores == scores
 
 
 def test_of_a_plugin_execution_the_best_run_is_deployed(world: World) -> None:
