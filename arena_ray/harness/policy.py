@@ -13,10 +13,10 @@ from .capture import State
 from .environments import Environment, describe_environment
 from .policy_acting import Policy, find_policy
 from .policy_source import Unrecognised
-from .spaces import number
+from .spaces import count_of_actions, number
 
-SCHEMA_VERSION = 3
-"""Of ``policy.json``. Version 1 had neither ``environment`` nor ``policy``, version 2 neither steps nor ``act``."""
+SCHEMA_VERSION = 4
+"""Of ``policy.json``. Version 1 had no ``environment`` and no ``policy``, 2 no steps and no ``act``, 3 no graphs."""
 
 _ACTS = {
     "categorical": "mode",
@@ -69,14 +69,7 @@ def _check_actions(policy: Policy, space: Dict[str, Any]) -> None:
     if policy.kind not in kinds.get(space["space"], ()):
         what = "the index of an output" if policy.chain.choice else "the outputs of the network"
         raise Unrecognised(f"an action is {what}, and the environment takes a {space['space']}")
-    if space["space"] == "box":
-        if len(space["shape"]) != 1:
-            raise Unrecognised(f"only actions that are one row of numbers can be described, not {space['shape']}")
-        asked = space["shape"][0]
-    else:
-        if space["start"]:
-            raise Unrecognised(f"the environment's actions begin with {space['start']}, the network's with 0")
-        asked = space["n"]
+    asked = count_of_actions(space)
     if policy.chain.width != asked:
         raise Unrecognised(f"the environment takes {asked} numbers or actions, the network gives {policy.chain.width}")
 

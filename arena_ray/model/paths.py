@@ -29,6 +29,11 @@ class CheckpointFiles:
         return self.root / "policy.json"
 
     @property
+    def policy_graph(self) -> Path:
+        """The policy as a graph of torch's, pt2; only of deployed ones that are not described layer by layer."""
+        return self.root / "policy.pt2"
+
+    @property
     def resume(self) -> Path:
         """The full state of the script; holds pickles, read only by the cluster that wrote it."""
         return self.root / "resume"
@@ -204,7 +209,7 @@ class Workspace:
         return self.home / "arena.toml"
 
     def policy(self, name: str, version: int) -> CheckpointFiles:
-        """Return the files of one version of a deployed policy: weights and description, nothing else."""
+        """Return the files of one version of a deployed policy: description and weights, and a graph if it has one."""
         return CheckpointFiles(self.policies / safe_name(name) / str(version))
 
     def runner(self, name: str) -> RunnerFiles:

@@ -26,6 +26,7 @@ from arena_ray.orchestrator.checkpoint_keeping import register_checkpoint
 from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
+from arena_ray.orchestrator.graphs import TrialExporter
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reserve import Reserve
@@ -89,7 +90,11 @@ class Orchestrator:
             require_driver=self._require_driver,
         )
         self.policies = Policies(
-            workspace, store=store, endpoints=endpoints, token=partial(endpoint_token, workspace, settings)
+            workspace,
+            store=store,
+            endpoints=endpoints,
+            token=partial(endpoint_token, workspace, settings),
+            exporter=TrialExporter(workspace, runners=runners, assignment=self.assignment),
         )
         self.plugins = PluginOrders(
             workspace,
