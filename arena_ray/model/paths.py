@@ -29,11 +29,6 @@ class CheckpointFiles:
         return self.root / "policy.json"
 
     @property
-    def policy_graph(self) -> Path:
-        """The policy as a graph of torch's, pt2; only of deployed ones that are not described layer by layer."""
-        return self.root / "policy.pt2"
-
-    @property
     def resume(self) -> Path:
         """The full state of the script; holds pickles, read only by the cluster that wrote it."""
         return self.root / "resume"
@@ -42,6 +37,16 @@ class CheckpointFiles:
     def manifest(self) -> Path:
         """sha256 and size of each other file, JSON."""
         return self.root / "manifest.json"
+
+
+@dataclass(frozen=True)
+class DeployedFiles(CheckpointFiles):
+    """The files of one version of a deployed policy: description and weights of a checkpoint, nothing else of it."""
+
+    @property
+    def graph(self) -> Path:
+        """The policy as a graph of torch's, pt2, where its description is none of layers. No checkpoint has one."""
+        return self.root / "policy.pt2"
 
 
 @dataclass(frozen=True)
@@ -208,9 +213,9 @@ class Workspace:
         """The workspace's settings file."""
         return self.home / "arena.toml"
 
-    def policy(self, name: str, version: int) -> CheckpointFiles:
-        """Return the files of one version of a deployed policy: description and weights, and a graph if it has one."""
-        return CheckpointFiles(self.policies / safe_name(name) / str(version))
+    def policy(self, name: str, version: int) -> DeployedFiles:
+        """Return the files of one version of a deployed policy."""
+        return DeployedFiles(self.policies / safe_name(name) / str(version))
 
     def runner(self, name: str) -> RunnerFiles:
         """Return the files of the environment of the runner of this name."""

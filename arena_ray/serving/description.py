@@ -24,6 +24,7 @@ ACTS = {
 INDICES = ("categorical", "q_values")
 """Kinds whose action is the index of the largest output; of the others it is the outputs."""
 
+_KINDS = (*ACTS, "graph")
 _MOST_LAYERS = 1000
 
 
@@ -157,5 +158,6 @@ def read_description(text: str | bytes, *, place: str) -> Description:
         return Description.model_validate_json(text)
     except ValidationError as exc:
         problem = exc.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        place_in_file = [part for part in problem["loc"] if part not in _KINDS]
+        where = ".".join(map(str, place_in_file)) or "the file"
         raise PolicyUnusable(place, reason=f"{where} of its policy.json: {problem['msg']}") from exc

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena_ray.model.errors import CheckpointCorrupt, PolicyUnusable
-from arena_ray.model.paths import CheckpointFiles
+from arena_ray.model.paths import CheckpointFiles, DeployedFiles
 from arena_ray.model.records import Checkpoint
 
 
@@ -37,13 +37,13 @@ class PolicyFiles:
         Raises:
             OSError: They cannot be written.
         """
-        files = CheckpointFiles(target.with_name(target.name + ".partial"))
+        files = DeployedFiles(target.with_name(target.name + ".partial"))
         shutil.rmtree(files.root, ignore_errors=True)
         files.root.mkdir(parents=True)
         _write_synced(files.policy_description, self.description)
         _write_synced(files.policy, self.weights)
         if self.graph is not None:
-            _write_synced(files.policy_graph, self.graph)
+            _write_synced(files.graph, self.graph)
         _sync_directory(files.root)
         shutil.rmtree(target, ignore_errors=True)
         files.root.replace(target)
@@ -56,9 +56,9 @@ def read_deployed(root: Path, *, digest: str) -> PolicyFiles:
     Raises:
         PolicyUnusable: They are missing, or are not those of this digest.
     """
-    files = CheckpointFiles(root)
+    files = DeployedFiles(root)
     try:
-        graph = files.policy_graph.read_bytes() if files.policy_graph.exists() else None
+        graph = files.graph.read_bytes() if files.graph.exists() else None
         found = PolicyFiles(files.policy_description.read_bytes(), files.policy.read_bytes(), graph)
     except OSError as exc:
         raise PolicyUnusable(str(root), reason=f"its files cannot be read: {exc}") from exc

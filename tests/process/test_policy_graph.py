@@ -13,6 +13,9 @@ from played_script import Played
 from policy_families import FAMILIES
 
 from arena_ray.harness.policy_source import Unrecognised
+from arena_ray.model.errors import PolicyUnusable
+from arena_ray.serving.policy import Policy
+from arena_ray.serving.policy_files import PolicyFiles
 
 PIXELS = (
     BEGIN
@@ -106,6 +109,16 @@ def test_convolutions_act_outside_as_their_module_on_the_same_pixels(tmp_path: P
     assert len(set(inside)) > 1
     assert outside.act(outside.check(pixels.tolist())[0]) == inside
     assert [outside.act(outside.check(one.tolist())[0])[0] for one in pixels[:3]] == inside[:3]
+
+
+def test_a_graph_that_this_torch_cannot_read_fails_by_name(tmp_path: Path) -> None:
+    played = Played(tmp_path / "script.py", PIXELS)
+    played.with_graph(tmp_path)
+    described = (tmp_path / "deployed" / "policy.json").read_bytes()
+    files = PolicyFiles(described, b"", b"no graph")
+    files.write(tmp_path / "broken")
+    with pytest.raises(PolicyUnusable, match=r"torch [\w.+]+ cannot read its graph, which torch [\w.+]+ has written"):
+        Policy.load(tmp_path / "broken", digest=files.digest())
 
 
 @pytest.mark.parametrize("case", REFUSED)
