@@ -55,7 +55,7 @@ class Played:
             Unrecognised: None can be made.
         """
         described, weights = self.files()
-        described |= policy_graph.export(self.state, root / "graph.pt2")
+        described |= policy_graph.export(self.state, root / "graph.pt2", self.names)
         described["missing"] = None
         graph = (root / "graph.pt2").read_bytes()
         files = PolicyFiles(json.dumps(described, allow_nan=False).encode(), weights, graph)

@@ -51,7 +51,8 @@ def _export(path: Path, variables: Variables, live_map: LiveMap) -> Message:
     answered: Dict[str, Any] = {"type": "exported", "path": str(path), "environment": None, "policy": None}
     answered["reason"] = None
     try:
-        answered.update(policy_graph.export(capture.take(variables, live_map), path))
+        state = capture.take(variables, live_map)
+        answered.update(policy_graph.export(state, path, variables.globals))
     except Unrecognised as exc:
         answered["reason"] = str(exc)
     except Exception as exc:  # noqa: BLE001 - methods of the script's are run

@@ -32,8 +32,13 @@ _TRIED = (1, 2, 16)
 _LONGEST_REASON = 300
 
 
-def export(state: State, path: Path) -> Dict[str, Any]:
+def export(state: State, path: Path, names: Dict[str, Any]) -> Dict[str, Any]:
     """Write the graph of the policy to *path* and return ``environment`` and ``policy`` as ``policy.json`` has them.
+
+    Args:
+        state: What the script holds.
+        path: Where to.
+        names: The script's global variables.
 
     Raises:
         Unrecognised: There is none that would act as the script does, for the reason that it names.
@@ -41,7 +46,8 @@ def export(state: State, path: Path) -> Dict[str, Any]:
     """
     torch = torch_if_used()
     if torch is None or not hasattr(torch, "export"):
-        raise Unrecognised("the script's torch has no torch.export; it needs version 2.5")
+        raise Unrecognised("the script's torch has no torch.export, as newer ones have")
+    _leave_absent_gpu(torch, state, names)
     environment = describe_environment(state)
     acts = acts_of(state, environment)
     with torch.no_grad(), _WithoutChance(torch), warnings.catch_warnings():
@@ -63,31 +69,40 @@ def export(state: State, path: Path) -> Dict[str, Any]:
     return {"environment": environment.description, "policy": policy}
 
 
+def _leave_absent_gpu(torch: Any, state: State, names: Dict[str, Any]) -> None:
+    """Name the CPU where a checkpoint of a training on a GPU names that, and there is none here."""
+    if torch.cuda.is_available():
+        return
+    for slot, value in list(state.values.items()):
+        if isinstance(value, torch.device) and value.type == "cuda":
+            section, key, name = slot
+            state.values[slot] = cpu = torch.device("cpu")
+            if section == "own":
+                setattr(state.live_map.by_key[key].value, name, cpu)
+            elif section == "global":
+                names[name] = cpu
+
+
 class _WithoutChance:
     """Has torch's distributions give what is most likely, or their mean, where they are asked for a sample."""
 
     def __init__(self, torch: Any) -> None:
         kinds = torch.distributions
-        self._torch = torch
-        self._before: List[Tuple[Any, str, Any]] = []
-        self._is_checking = kinds.Distribution._validate_args
-        self._meanings = (
-            (kinds.Normal, ("sample", "rsample"), lambda one: one.loc),
-            (kinds.Categorical, ("sample",), lambda one: one.logits.argmax(-1)),
+        self._changes = (
+            (kinds.Normal, "sample", _sampled(lambda one: one.loc)),
+            (kinds.Normal, "rsample", _sampled(lambda one: one.loc)),
+            (kinds.Categorical, "sample", _sampled(lambda one: one.logits.argmax(-1))),
+            (kinds.Distribution, "__init__", _unchecked(kinds.Distribution.__init__)),
         )
+        self._before = [(kind, name, vars(kind)[name]) for kind, name, _ in self._changes]
 
     def __enter__(self) -> None:
-        for kind, methods, meaning in self._meanings:
-            for name in methods:
-                self._before.append((kind, name, vars(kind)[name]))
-                setattr(kind, name, _sampled(meaning))
-        # their checks ask for the numbers, which a graph does not have yet
-        self._torch.distributions.Distribution.set_default_validate_args(False)
+        for kind, name, method in self._changes:
+            setattr(kind, name, method)
 
     def __exit__(self, *_: Any) -> None:
         for kind, name, method in self._before:
             setattr(kind, name, method)
-        self._torch.distributions.Distribution.set_default_validate_args(self._is_checking)
 
 
 def _sampled(meaning: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -97,6 +112,15 @@ def _sampled(meaning: Callable[[Any], Any]) -> Callable[..., Any]:
         return meaning(self)
 
     return sample
+
+
+def _unchecked(method: Any) -> Callable[..., None]:
+    """Return the constructor of distributions without checks: they ask for numbers, which a graph does not have yet."""
+
+    def construct(self: Any, batch_shape: Any = (), event_shape: Any = (), validate_args: Any = None) -> None:
+        method(self, batch_shape, event_shape, validate_args=False)
+
+    return construct
 
 
 def _fitting(torch: Any, acts: List[Act], environment: Environment) -> Tuple[Act, Any]:

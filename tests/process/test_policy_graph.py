@@ -111,6 +111,14 @@ def test_convolutions_act_outside_as_their_module_on_the_same_pixels(tmp_path: P
     assert [outside.act(outside.check(one.tolist())[0])[0] for one in pixels[:3]] == inside[:3]
 
 
+def test_what_was_trained_on_a_gpu_is_recorded_where_there_is_none(tmp_path: Path) -> None:
+    source = PIXELS.replace("x = x.unsqueeze(1)", "x = x.to(device).to(self.device).unsqueeze(1)")
+    source = source.replace("self.seen = 0.0", "self.device = device")
+    played = Played(tmp_path / "script.py", source + "device = net.device = torch.device('cuda')\n")
+    outside = played.with_graph(tmp_path)
+    assert len(outside.act(np.zeros((2, 6, 6), dtype=np.uint8))) == 2
+
+
 def test_a_graph_that_this_torch_cannot_read_fails_by_name(tmp_path: Path) -> None:
     played = Played(tmp_path / "script.py", PIXELS)
     played.with_graph(tmp_path)
@@ -128,6 +136,51 @@ def test_what_could_act_otherwise_than_the_script_has_no_graph(tmp_path: Path, c
     source = PIXELS.replace(before, after).replace("def forward(self, x):", "def forward(self, x, more=None):")
     ast.parse(source)
     assert reason in refusal(Played(tmp_path / "script.py", source), tmp_path)
+
+
+DRAWN = {
+    "checked": ("Categorical(probs=torch.softmax(self(x), 1), validate_args=True).sample()", None),
+    "several": ("Categorical(logits=self(x)).sample((1,))[0]", "draws several actions from a distribution"),
+    "multinomial": ("torch.multinomial(torch.softmax(self(x), 1), 1).squeeze(1)", "draws random numbers"),
+}
+
+
+@pytest.mark.parametrize("case", DRAWN)
+def test_what_is_drawn_is_most_likely_where_that_is_known(tmp_path: Path, case: str) -> None:
+    answer, reason = DRAWN[case]
+    method = f"    def act(self, x):\n        return {answer}\n\nnet = Net()"
+    source = PIXELS.replace("q_values = net(", "actions = net.act(").replace("torch.argmax(q_values, dim=1)", "actions")
+    played = Played(tmp_path / "script.py", source.replace("net = Net()", method))
+    if reason is not None:
+        assert reason in refusal(played, tmp_path)
+        return
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 6, 6), dtype=np.uint8)
+    with torch.no_grad():
+        inside = played.names["inside"](torch.Tensor(pixels)).tolist()
+    assert played.with_graph(tmp_path).act(pixels) == inside
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "takes_batches"),
+    [
+        ("hidden.flatten(1)", "hidden.reshape(int(x.shape[0]), -1)", False),
+        ("self.last = ", "self.norm = nn.BatchNorm2d(4)\n        self.last = ", True),
+        ("    obs, r", "    actions = np.where(np.random.rand(2) < 0.1, np.random.randint(3), actions)\n    obs, r", True),
+    ],
+)  # fmt: skip
+def test_whatever_its_layers_need_it_acts_as_in_evaluation_mode(
+    tmp_path: Path, before: str, after: str, takes_batches: bool
+) -> None:
+    source = PIXELS.replace(before, after)
+    if "self.norm" in after:
+        source = source.replace("torch.relu(self.convolution(x))", "torch.relu(self.norm(self.convolution(x)))")
+    played = Played(tmp_path / "script.py", source)
+    outside = played.with_graph(tmp_path)
+    assert outside.description.policy.takes_batches is takes_batches
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 6), dtype=np.uint8)
+    played.names["net"].eval()
+    with torch.no_grad():
+        assert outside.act(pixels) == played.names["inside"](torch.Tensor(pixels)).tolist()
 
 
 RECURRENT = (
