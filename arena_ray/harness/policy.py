@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 
 from .capture import State
 from .environments import Environment, describe_environment
+from .live import torch_if_used
 from .policy_acting import Policy, find_policy
 from .policy_source import Unrecognised
 from .spaces import count_of_actions, number
@@ -35,10 +36,20 @@ def describe(state: State) -> Dict[str, Any]:
         described["environment"] = environment.description
         described["policy"] = _describe_policy(state, environment)
     except Unrecognised as exc:
-        described["missing"] = str(exc)
+        described["missing"] = str(exc) + _memory(state)
     except Exception as exc:  # noqa: BLE001 - objects of any class are looked at; a snapshot never fails by it
         described["missing"] = f"describing it failed: {type(exc).__name__}: {exc}"
     return described
+
+
+def _memory(state: State) -> str:
+    """Return, as the end of a reason, which part of the script's modules is recurrent; nothing where none is."""
+    torch = torch_if_used()
+    kinds = torch and (torch.nn.RNNBase, torch.nn.RNNCellBase)
+    recurrent = [key for key, live in state.live_map.by_key.items() if kinds and isinstance(live.value, kinds)]
+    if not recurrent:
+        return ""
+    return f"; {recurrent[0]} is recurrent, and a policy with a memory can be neither described nor exported as a graph"
 
 
 def _describe_policy(state: State, environment: Environment) -> Dict[str, Any]:

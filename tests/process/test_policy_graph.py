@@ -14,6 +14,7 @@ from policy_families import FAMILIES
 
 from arena_ray.harness.policy_source import Unrecognised
 from arena_ray.model.errors import PolicyUnusable
+from arena_ray.serving.observations import MOST_IN_A_BATCH
 from arena_ray.serving.policy import Policy
 from arena_ray.serving.policy_files import PolicyFiles
 
@@ -109,6 +110,7 @@ def test_convolutions_act_outside_as_their_module_on_the_same_pixels(tmp_path: P
     assert len(set(inside)) > 1
     assert outside.act(outside.check(pixels.tolist())[0]) == inside
     assert [outside.act(outside.check(one.tolist())[0])[0] for one in pixels[:3]] == inside[:3]
+    assert len(outside.act(np.zeros((MOST_IN_A_BATCH, 6, 6), dtype=np.uint8))) == MOST_IN_A_BATCH
 
 
 def test_what_was_trained_on_a_gpu_is_recorded_where_there_is_none(tmp_path: Path) -> None:
@@ -209,7 +211,10 @@ for step in range(3):
 
 
 def test_a_recurrent_policy_is_refused_by_what_it_is_given(tmp_path: Path) -> None:
-    reason = refusal(Played(tmp_path / "script.py", RECURRENT), tmp_path)
+    played = Played(tmp_path / "script.py", RECURRENT)
+    told = played.describe()["missing"]
+    assert "; agent.memory is recurrent, and a policy with a memory can be neither described nor exported" in told
+    reason = refusal(played, tmp_path)
     assert reason.startswith("agent.act(torch.Tensor(obs), state) is given more than an observation")
 
 
