@@ -158,7 +158,8 @@ class Policies:
             self._endpoints.remove(name)
             self._told.discard(name)
             self._up.pop(name, None)
-        for name in sorted({one.name for one in current}):
+        waiting = {one.name for one in current if not one.digest}  # for graphs, which take long: the others come first
+        for name in sorted({one.name for one in current}, key=lambda name: (name in waiting, name)):
             self._look_after_name([one for one in current if one.name == name])
 
     def _look_after_name(self, current: list[PolicyVersion]) -> None:

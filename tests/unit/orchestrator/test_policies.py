@@ -35,6 +35,7 @@ class World:
         self.store = Store.open(workspace.registry_url)
         self.endpoints = PlayedEndpoints()
         self.exported: list[str] = []
+        self.answered_meanwhile: set[str] = set()
         self._make = make
         self.policies = self.restarted()
 
@@ -53,6 +54,7 @@ class World:
     def export(self, checkpoint: Checkpoint) -> ExportedGraph:
         """Take the place of a process that would make a graph."""
         self.exported.append(checkpoint.checkpoint_id)
+        self.answered_meanwhile = set(self.endpoints.answering)
         raise NoGraph("it has a memory")
 
     def train(self, *returns: float, execution_id: str | None = None, member: int | None = None, **options: object):
@@ -172,6 +174,14 @@ def test_one_that_is_not_described_is_tried_as_a_graph_once_and_fails_with_both_
     reason = world.policies.policy("cartpole").versions[0].reason or ""
     assert "a Conv2d cannot be described; nor can a graph be made of it: it has a memory" in reason
     assert {target.version for target in world.endpoints.told} == {1}
+
+
+def test_other_policies_do_not_wait_for_a_graph(world: World) -> None:
+    described = changed(DESCRIPTION, "policy", None) | {"missing": "a Conv2d cannot be described"}
+    world.policies.deploy(world.train(1.0, description=described).run_id, "a-graph")
+    world.policies.deploy(world.train(1.0).run_id, "cartpole")
+    world.policies.look_after()
+    assert (world.answered_meanwhile, world.states("a-graph")) == ({"cartpole"}, ["failed"])
 
 
 def test_one_that_fails_its_probe_leaves_the_one_before_untouched(world: World) -> None:
