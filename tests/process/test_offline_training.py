@@ -20,7 +20,7 @@ REPORT = inspect_script(SCRIPT.read_text(), path=str(SCRIPT))
 
 
 def start(train: Callable[..., Trainer], *flags: str) -> Trainer:
-    return train("", *flags, script=SCRIPT)
+    return train(SCRIPT.read_text(), *flags, name="offline.py")
 
 
 def logged(trainer: Trainer, step: int) -> dict[str, Any]:
