@@ -19,10 +19,6 @@ SCRIPT = SCRIPTS / "offline.py"
 REPORT = inspect_script(SCRIPT.read_text(), path=str(SCRIPT))
 
 
-def start(train: Callable[..., Trainer], *flags: str) -> Trainer:
-    return train(SCRIPT.read_text(), *flags, name="offline.py")
-
-
 def logged(trainer: Trainer, step: int) -> dict[str, Any]:
     return {tag: round(value, 6) for at, tag, value in trainer.rows() if at == step and tag != "critic_loss"}
 
@@ -40,7 +36,7 @@ def test_it_takes_over_a_donor_and_what_is_set_reaches_configuration_trainer_and
     assert [one.name for one in REPORT.arguments if one.name in VALUES and one.fixed_line is not None] == []
     changes = live_set(REPORT, VALUES)
     assert changes["attributes"]["trainer"] == {"discount": 0.5, "tau": 0.25}
-    donor, clone = start(train, "--seed", "1"), start(train, "--seed", "2")
+    donor, clone = (train(SCRIPT.read_text(), "--seed", seed, name=f"offline_{seed}.py") for seed in "12")
     for trainer in (donor, clone):
         trainer.wait_for("boundary", held=True)
     donor.hold_at(20)
