@@ -287,7 +287,7 @@ class PolicyVersion(Record):
     run_id: str
     checkpoint_id: str
     digest: str
-    """sha256 of the policy's description and weights, as they were copied."""
+    """sha256 of the policy's description, weights and graph, as they were copied; empty until they were."""
     state: PolicyState
     reason: str | None = None
     created_at: datetime

@@ -28,6 +28,7 @@ from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.graphs import TrialExporter
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
@@ -100,7 +101,11 @@ class Orchestrator:
             require_driver=self._require_driver,
         )
         self.policies = Policies(
-            workspace, store=store, endpoints=endpoints, token=partial(endpoint_token, workspace, settings)
+            workspace,
+            store=store,
+            endpoints=endpoints,
+            token=partial(endpoint_token, workspace, settings),
+            exporter=TrialExporter(workspace, runners=runners, assignment=self.assignment),
         )
         orders = PluginOrders(
             store=store,
