@@ -16,6 +16,7 @@ from arena_ray.host.api import HostedApi
 from arena_ray.host.connection import Connection
 from arena_ray.host.context import Context
 from arena_ray.host.notes import Notes
+from arena_ray.model.paths import Workspace
 from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
 from arena_ray.plugin.discovery import find_source
@@ -60,7 +61,9 @@ def _call(function: Callable[..., Any], keys: dict[str, Any], connection: Connec
     notes = Notes(connection, scope=context.scope, occasion=occasion)
     if context.scope == Scope.RUN:
         notes.last["run"] = context.target_id
-    return function(context, HostedApi(connection, execution_id=context.execution_id, notes=notes))
+    reports = Workspace(Path.cwd()).reports(context.experiment)  # the driver has started us in the workspace
+    api = HostedApi(connection, execution_id=context.execution_id, notes=notes, reports=reports)
+    return function(context, api)
 
 
 def _look(function: Callable[..., Any], keys: dict[str, Any], connection: Connection, *, origin: str) -> None:

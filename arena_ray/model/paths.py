@@ -193,6 +193,10 @@ class Workspace:
         """Where plugins are dropped in: ``*_plugin.py``."""
         return self.home / "plugins"
 
+    def reports(self, experiment: str) -> Path:
+        """Reports on an experiment, with what they show."""
+        return self.training / "reports" / safe_name(experiment)
+
     @property
     def executions(self) -> Path:
         """What the functions of plugins printed, one file an execution."""

@@ -33,6 +33,7 @@ from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.policies import Policies, endpoint_token
+from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.orchestrator.resumption import Resumption
 from arena_ray.plugin.catalog import Plugins
@@ -79,7 +80,8 @@ class Orchestrator:
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
-        looks = PluginLooks(workspace, store=store, hub=hub)
+        reader = RegistryReader(workspace, registry_url=settings.registry_url)
+        looks = PluginLooks(workspace, store=store, hub=hub, reader=reader)
         self._gate = Gate(plugins, store=store, looks=looks, start=start_host, directories=directories)
         self._admission = Admission(
             workspace,

@@ -10,6 +10,8 @@ from arena_ray.model.errors import NotFound, PluginMistake, SpecError
 from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Record, Run
+from arena_ray.orchestrator.reader import RegistryReader
+from arena_ray.plugin.study import Mode
 from arena_ray.registry.store import Store
 from arena_ray.telemetry.archive import read_log_tail, read_metrics
 from arena_ray.telemetry.hub import Hub
@@ -55,10 +57,11 @@ def own_run(store: Store, at_work: AtWork, run_id: str) -> Run:
 class PluginLooks:
     """Answers what plugins ask. Answers are JSON; numbers that it cannot hold are words."""
 
-    def __init__(self, workspace: Workspace, *, store: Store, hub: Hub) -> None:
+    def __init__(self, workspace: Workspace, *, store: Store, hub: Hub, reader: RegistryReader) -> None:
         self._workspace = workspace
         self._store = store
         self._hub = hub
+        self._reader = reader
 
     def find_look(self, method: str) -> Callable[..., Any]:
         """Return what answers *method*: a function of the execution and the call's arguments.
@@ -75,6 +78,8 @@ class PluginLooks:
             "find": self._find,
             "find_one": self._find_one,
             "experiment_data": self._experiment_data,
+            "ranking": self._ranking,
+            "importance": self._importance,
         }
         if method not in looks:
             raise PluginMistake(f"there is no call {method!r}")
@@ -155,6 +160,12 @@ class PluginLooks:
         if kind == "runs":
             return self._store.list_runs(experiment=experiment_id)
         raise NotFound("table", kind, known=TABLES)
+
+    def _ranking(self, at_work: AtWork, *, metric: str | None, mode: Mode | None) -> dict[str, Any]:
+        return self._reader.ranking(at_work.experiment, metric, mode).model_dump(mode="json")
+
+    def _importance(self, at_work: AtWork, *, metric: str | None, mode: Mode | None) -> dict[str, Any]:
+        return self._reader.importance(at_work.experiment, metric, mode).model_dump(mode="json")
 
     def _experiment_data(self, at_work: AtWork) -> dict[str, Any]:
         experiment = self._store.get_experiment(at_work.experiment_id)

@@ -114,6 +114,24 @@ class PluginApi(Protocol):
         """
         ...
 
+    def get_ranking(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return the experiment's configurations over their seeds, the best first, as ``arena ranking --json`` does.
+
+        Args:
+            metric_name: ``episodic_return``, or a tag; by default what the plugin compares by that made the runs.
+            mode: Whether more of it is better, or less.
+        """
+        ...
+
+    def get_importance(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return how much each hyperparameter has to do with what was reached, as ``arena importance --json`` does.
+
+        Args:
+            metric_name: As for :meth:`get_ranking`.
+            mode: As for :meth:`get_ranking`.
+        """
+        ...
+
     def get_experiment_data(self) -> dict[str, Any]:
         """Return the experiment with its ``revisions``, ``runs`` and ``notes``, as the commands print them as JSON."""
         ...
@@ -151,6 +169,16 @@ class PluginApi(Protocol):
             target_type: What it is about: by default what the plugin is at work on. ``run`` and ``revision`` mean those
                 that this execution has made last.
             key: A note with a key is written once on each target, however often this is called.
+        """
+        ...
+
+    def save_report(self, name: str, markdown: str, *, files: Mapping[str, bytes] | None = None) -> str:
+        """Write a report on the experiment, and return its path. One of the same name is replaced.
+
+        Args:
+            name: Its name, without an ending: letters, digits, ``.``, ``_`` and ``-``.
+            markdown: Its text.
+            files: What it shows, such as plots, by the name under which the text refers to it.
         """
         ...
 
