@@ -21,6 +21,7 @@ from arena_ray.cli import (
     run,
     runners,
     steering,
+    successors,
     telemetry,
 )
 from arena_ray.cli.output import DEBUG, report_error
@@ -83,6 +84,8 @@ for _command in (
     reading.runs,
     reading.show,
     lineage.lineage,
+    successors.replay_schedule,
+    successors.promote,
     history.revisions,
     history.notes,
     telemetry.logs,

@@ -44,6 +44,22 @@ class Started:
         return self.execution.experiment_id
 
 
+def spec_of(experiment: Experiment, revision: Revision) -> ExperimentSpec:
+    """Return what would have to stand in an experiment file for this *revision*."""
+    return ExperimentSpec(
+        experiment=experiment.name,
+        project=experiment.project,
+        runner=revision.runner,
+        script=revision.script,
+        env_id=revision.env_id,
+        hyperparameters=revision.hyperparameters,
+        flags={name: value for name, value in revision.flags.items() if name not in revision.hyperparameters},
+        config=revision.config,
+        resources=revision.resources,
+        checkpoint=revision.checkpoint,
+    )
+
+
 class Admission:
     """Lets submissions in, one after the other."""
 
@@ -88,7 +104,7 @@ class Admission:
             if request_id and request_id in self._answers:
                 return self._answers[request_id]
             submission = preflight.recheck(submission, runners=self._runners)
-            settings = check_plugin(submission, self._plugins)
+            settings = check_plugin(submission, self._plugins, is_revision=revision_id is not None)
             self._check_cluster(submission)
             self._bundles.keep(submission.bundle)
             self._reserve.fill()
@@ -114,11 +130,32 @@ class Admission:
         revisions = [each for each in known if each.execution_id is None or each.name is not None]
         if not revisions:
             raise NotFound("revision", f"of experiment {found.name}")
-        newest = revisions[-1]
-        bundle = self._bundles.load(newest.bundle)
-        spec = self._spec_of(found, newest, plugin)
-        submission = Submission(spec=spec, bundle=bundle, flags=newest.flags, report=ScriptReport(main_loop=None))
-        return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
+        return self.admit_revision(revisions[-1], plugin, force_new=force_new, request_id=request_id)
+
+    def admit_revision(
+        self,
+        revision: Revision,
+        plugin: PluginCall,
+        *,
+        seed: int | None = None,
+        force_new: bool,
+        request_id: str | None,
+    ) -> Started:
+        """Begin an execution of the plugin on a *revision*, whose hyperparameters may be tuned; 1 is the usual seed.
+
+        Raises:
+            SpecError: The plugin cannot be used, or not with these settings; nothing was recorded.
+        """
+        found = self._store.get_experiment(revision.experiment_id)
+        assert found is not None, f"revision {revision.revision_id} has lost its experiment"
+        own = {"plugin": plugin} | ({"seed": seed} if seed is not None else {})
+        submission = Submission(
+            spec=spec_of(found, revision).model_copy(update=own),
+            bundle=self._bundles.load(revision.bundle),
+            flags=revision.flags,
+            report=ScriptReport(main_loop=None),
+        )
+        return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=revision.revision_id)
 
     def require_main_loop(self, run: Run) -> None:
         """Check that the run's script can be held.
@@ -131,23 +168,6 @@ class Admission:
         bundle = self._bundles.load(revision.bundle)
         if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
             raise NoMainLoop(run.script)
-
-    @staticmethod
-    def _spec_of(found: Experiment, newest: Revision, plugin: PluginCall) -> ExperimentSpec:
-        flags = {name: value for name, value in newest.flags.items() if name not in newest.hyperparameters}
-        return ExperimentSpec(
-            experiment=found.name,
-            project=found.project,
-            plugin=plugin,
-            runner=newest.runner,
-            script=newest.script,
-            env_id=newest.env_id,
-            hyperparameters=newest.hyperparameters,
-            flags=flags,
-            config=newest.config,
-            resources=newest.resources,
-            checkpoint=newest.checkpoint,
-        )
 
     def _check_cluster(self, submission: Submission) -> None:
         spec, report = submission.spec, submission.report

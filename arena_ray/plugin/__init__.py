@@ -1,5 +1,6 @@
 """The door for plugins: mark a function, and it steers experiments."""
 
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.protocol import PluginApi, PluginContext, PluginRevision, PluginRun, PluginStopped
 from arena_ray.plugin.registration import register_plugin
@@ -16,6 +17,7 @@ __all__ = [
     "PluginRun",
     "PluginStopped",
     "RandomSearch",
+    "Schedule",
     "SearchSpace",
     "StudyResult",
     "Tpe",

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from arena_ray.model.events import EPISODIC_RETURN
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue, Strict
 
 Mode = Literal["max", "min"]
+Explore = Literal["perturb", "pb2"]
 _Count = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Factor = Annotated[float, Field(gt=0)]
@@ -49,6 +51,8 @@ class Pbt(Strict):
     """A run whose score is nearer to the donor's than this share of the donor's is left alone: it is noise."""
     synchronous: bool = False
     """Whether all runs wait for each other at each milestone."""
+    explore: Explore = "perturb"
+    """Whether the better run's hyperparameters are perturbed, or those with numbers proposed by PB2."""
 
 
 class RandomSearch(Strict):
@@ -71,7 +75,7 @@ class Study(Strict):
     param_space: SearchSpace
     num_samples: _Count | None
     """None takes every combination of a grid."""
-    scheduler: Fifo | Asha | Pbt = Fifo()
+    scheduler: Fifo | Asha | Pbt | Schedule = Fifo()
     search_alg: RandomSearch | GridSearch | Tpe = RandomSearch()
     metric: str = EPISODIC_RETURN
     """``episodic_return``, or a tag that the script logs."""
@@ -93,7 +97,9 @@ class StudyResult(Strict):
     num_runs: int = 0
 
 
-_KINDS: dict[str, type[Strict]] = {kind.__name__: kind for kind in (Fifo, Asha, Pbt, RandomSearch, GridSearch, Tpe)}
+_KINDS: dict[str, type[Strict]] = {
+    kind.__name__: kind for kind in (Fifo, Asha, Pbt, Schedule, RandomSearch, GridSearch, Tpe)
+}
 
 
 def study_to_data(study: Study) -> dict[str, Any]:
