@@ -36,6 +36,8 @@ def from_unit(dimension: Numeric, place: float) -> FlagValue:
     if not isinstance(dimension, Uniform):
         return dimension.at(round(place * (dimension.count - 1)))
     low, high = _ends(dimension)
+    if place in (0.0, 1.0):
+        return low if place == 0.0 else high  # to the last bit
     if isinstance(dimension, LogUniform):
         value = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
     else:

@@ -116,7 +116,7 @@ class Admission:
             return started
 
     def admit_plugin(self, experiment: str, plugin: PluginCall, *, force_new: bool, request_id: str | None) -> Started:
-        """Begin an execution of the plugin on an experiment that there is, with its newest revision.
+        """Begin an execution of the plugin on an experiment that there is, with the newest revision that a user knows.
 
         Raises:
             NotFound: There is no such experiment, or it has no revision.
@@ -125,12 +125,25 @@ class Admission:
         found = self._store.get_experiment(experiment)
         if found is None:
             raise NotFound("experiment", experiment, known=[each.name for each in self._store.list_experiments()])
-        # What a plugin has made for a single run with flags of its own bears no name, and is no beginning for another.
-        known = self._store.list_revisions(found.experiment_id)
-        revisions = [each for each in known if each.execution_id is None or each.name is not None]
+        revisions = self.beginnings(found.experiment_id)
         if not revisions:
             raise NotFound("revision", f"of experiment {found.name}")
         return self.admit_revision(revisions[-1], plugin, force_new=force_new, request_id=request_id)
+
+    def beginnings(self, experiment_id: str) -> list[Revision]:
+        """Return the experiment's revisions that the user knows: from files, or with a name.
+
+        What was made for a single run of a plugin, a sample or one with flags of its own, is no beginning for another.
+        """
+        runs = self._store.list_runs(experiment=experiment_id)
+        executions = self._store.list_executions(experiment=experiment_id)
+        begun_with = {each.revision_id for each in executions} | {r.revision_id for r in runs if r.execution_id is None}
+        sampled = {run.revision_id for run in runs} - begun_with
+        return [
+            each
+            for each in self._store.list_revisions(experiment_id)
+            if each.name is not None or (each.execution_id is None and each.revision_id not in sampled)
+        ]
 
     def admit_revision(
         self,

@@ -67,9 +67,9 @@ class Successors:
         return started
 
     def promote(self, key: str, *, name: str | None = None, request_id: str | None = None) -> Revision:
-        """Make a revision with the hyperparameters that the run *key* has now; it is the experiment's newest.
+        """Make a revision with the hyperparameters that the run *key* has now; the next plugin begins with it.
 
-        Where the newest is already that one, it is returned.
+        Where it would begin with such a one already, that one is returned.
 
         Raises:
             SpecError: *name* has other characters than a name may have.
@@ -79,9 +79,9 @@ class Successors:
         run = self._store.require_run(key)
         parent = self._revision(run)
         spec, name, notes = self._spec(run, parent), name or f"promoted-{run.name}"[:80], self._origin(run)
-        newest = self._store.list_revisions(run.experiment_id)[-1]
-        if (newest.name, newest.notes, newest.hyperparameters) == (name, notes, spec.hyperparameters):
-            return newest
+        known = self._admission.beginnings(run.experiment_id)
+        if known and (known[-1].name, known[-1].notes, known[-1].hyperparameters) == (name, notes, spec.hyperparameters):
+            return known[-1]
         bundle = self._bundles.load(parent.bundle)
         report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)
         flags = check_flags(

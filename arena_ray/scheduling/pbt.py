@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ray.tune.experiment import Trial
 from ray.tune.result import DEFAULT_METRIC, TRAINING_ITERATION
@@ -58,7 +58,7 @@ class PopulationBasedTraining(TrialScheduler):
         clock: Monotonic seconds.
 
     Raises:
-        ValueError: *perturbation_interval* or *quantile_fraction* is out of range.
+        ValueError: *perturbation_interval* or *quantile_fraction* is out of range, or *explore* unknown.
         SpecError: *param_space* says something else; one line for each mistake.
     """
 
@@ -88,6 +88,8 @@ class PopulationBasedTraining(TrialScheduler):
             raise ValueError(f"perturbation_interval is above 0 (got {perturbation_interval})")
         if not 0 <= quantile_fraction <= 0.5:
             raise ValueError(f"quantile_fraction is between 0 and 0.5 (got {quantile_fraction})")
+        if explore not in get_args(Explore):
+            raise ValueError(f"explore is one of {', '.join(get_args(Explore))} (got {explore!r})")
         self._time_attr = time_attr
         self._metric = metric
         self._mode = mode

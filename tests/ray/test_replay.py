@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cluster_kit import Arena, ended, wait_until
+from cluster_kit import Arena, ended, start_population, wait_until
 from hurry import Hurry
 
+from arena_ray.model.ancestry import schedule_of
 from arena_ray.model.records import Run
 from arena_ray.model.states import ExecutionState, ExploitCause, ExploitOutcome, RunState
 
@@ -32,7 +33,7 @@ def weights_by(rates: dict[int, float], *, first: float, passes: int) -> list[fl
     return weights
 
 
-def test_a_schedule_is_followed_through_kills_of_training_and_driver_and_replayed_in_its_turn(arena: Arena) -> None:
+def test_a_schedule_is_followed_through_kills_of_training_and_driver(arena: Arena) -> None:
     hurry = Hurry(arena.workspace.home)
     rates = {0: 0.001, 8: 0.01, 60: 0.002}
     experiment = start_schedule(arena, rates, flags=hurry.flags(passes=400, sleep_s=0.1), every_s=1)
@@ -52,16 +53,6 @@ def test_a_schedule_is_followed_through_kills_of_training_and_driver_and_replaye
     expected = weights_by(rates, first=logged[0], passes=400)
     assert [logged[step] for step in range(400)] == pytest.approx(expected, abs=1e-5), "nothing but the rate changed"
 
-    promoted = arena.client.promote(run.run_id)
-    assert promoted.hyperparameters == {"learning_rate": 0.002}
-    reply = arena.client.replay_schedule(run.run_id, seed=9)
-    assert reply.execution is not None
-    again = ended(arena, experiment)
-    assert again.execution == arena.client.executions(experiment)[0]
-    assert again.execution.execution_id == reply.execution.execution_id
-    assert [(one.seed, one.generation) for one in again.runs] == [(9, 2)]
-    assert rates_of(arena, again.runs[0]) == seen
-
 
 @pytest.mark.slow
 def test_a_run_that_ends_before_its_last_change_fails_its_schedule(arena: Arena) -> None:
@@ -69,3 +60,26 @@ def test_a_run_that_ends_before_its_last_change_fails_its_schedule(arena: Arena)
     lineage = ended(arena, start_schedule(arena, {0: 0.01, 90: 0.02}, flags=flags), ExecutionState.FAILED)
     assert lineage.execution is not None
     assert "the run ended without the last values of learning_rate" in str(lineage.execution.reason)
+
+
+@pytest.mark.slow
+def test_the_winner_of_a_population_is_replayed_and_promoted(arena: Arena) -> None:
+    flags = {"sleep_s": 0, "total_timesteps": 250}
+    experiment = start_population(arena, cpu=4, population=3, flags=flags)
+    population = ended(arena, experiment)
+    [winner, *_] = sorted(population.runs, key=lambda run: (-run.generation, -run.episodic_return))
+    schedule = schedule_of(population, winner)
+    assert schedule.steps, "it took something over"
+    promoted = arena.client.promote(winner.run_id)
+    assert promoted.hyperparameters["learning_rate"] == winner.hyperparameters["learning_rate"]
+    reply = arena.client.replay_schedule(winner.run_id, seed=9)
+    assert reply.execution is not None
+    replay = ended(arena, experiment)
+    assert replay.execution == arena.client.executions(experiment)[0]
+    assert replay.execution.execution_id == reply.execution.execution_id
+    [run] = replay.runs
+    assert (run.seed, run.state) == (9, RunState.COMPLETED)
+    assert schedule_of(replay, run) == schedule
+    seen = rates_of(arena, run)
+    for count, step in enumerate((0, *schedule.steps)):
+        assert seen[step] == pytest.approx(schedule.after(count)["learning_rate"])

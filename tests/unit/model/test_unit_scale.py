@@ -37,6 +37,11 @@ def test_every_place_has_a_value_of_the_dimension(name: str, place: float) -> No
     assert dimension.contains(from_unit(dimension, place))
 
 
+@pytest.mark.parametrize(("place", "bounds"), [(0.0, [-2.0, 1e-4, 1, 0.1, 3]), (1.0, [6.0, 1e-2, 5, 0.7, 3])])
+def test_the_bounds_are_met_to_the_last_bit(place: float, bounds: list[float]) -> None:
+    assert [from_unit(each, place) for each in SPACE.dimensions.values()] == bounds  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("value", "place"), [(-9, 0.0), (99, 1.0)])
 def test_what_lies_outside_counts_as_the_bound(value: int, place: float) -> None:
     assert [to_unit(each, value) for name, each in SPACE.dimensions.items() if name != "only"] == [place] * 4  # type: ignore[arg-type]

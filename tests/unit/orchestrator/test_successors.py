@@ -121,6 +121,18 @@ def test_the_next_plugin_begins_with_it_and_may_tune_what_it_holds(core, winner)
     assert run.hyperparameters == {"gamma": 0.9, "learning_rate": 7e-3}
 
 
+def test_what_was_made_for_a_sample_alone_is_no_beginning_for_another_plugin(core, world, winner) -> None:
+    plugin = PluginCall(name="pbt", settings={"perturbation_interval": 500, "param_space": SPACE})
+    assert core.run_plugin("x", plugin).execution.revision_id == world.execution.revision_id
+    promoted = core.successors.promote(winner.name)
+    replay = core.successors.replay(winner.name, force_new=True).execution
+    assert replay.revision_id == winner.revision_id
+    core.executions.add_run(
+        replay.execution_id, driver=DRIVER, member=0, hyperparameters={"learning_rate": 9e-3}, seed=1
+    )
+    assert core.run_plugin("x", plugin, force_new=True).execution.revision_id == promoted.revision_id
+
+
 def test_to_promote_twice_makes_one_revision_unless_something_came_between(core, winner, submission_of) -> None:
     first = core.successors.promote(winner.name)
     assert core.successors.promote(winner.name) == first
