@@ -66,6 +66,11 @@ class Schedule(Strict):
         """Where values become others; 0 is not among them."""
         return tuple(change.step for change in self.changes[1:])
 
+    @property
+    def changing(self) -> frozenset[str]:
+        """The hyperparameters that are named again after step 0."""
+        return frozenset(name for change in self.changes[1:] for name in change.hyperparameters)
+
     def after(self, count: int) -> dict[str, FlagValue]:
         """Return the values that hold once *count* of the :attr:`steps` have been reached."""
         values: dict[str, FlagValue] = {}

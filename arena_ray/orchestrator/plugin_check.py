@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from arena_ray.model.dimensions import AnyDimension
 from arena_ray.model.errors import SpecError
 from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
@@ -56,15 +57,27 @@ def _fitted(
     given: dict[str, FlagValue],
 ) -> SearchSpace | Schedule:
     """Return *value* with its values fitted to the types of the script's flags."""
-    space = check_space(
-        value.space() if isinstance(value, Schedule) else value,
-        submission.report,
-        script=submission.spec.script,
-        given=given,
-        must_be_live=setting.must_be_live(settings),
-        permission=setting.live if isinstance(setting.live, str) else None,
-        prefix=f"{PLACE}.{setting.name}",
-    )
+    space = value.space() if isinstance(value, Schedule) else value
+    # What a schedule leaves as it begins is given to the script when it starts, like a flag.
+    changing = value.changing if isinstance(value, Schedule) else space.names
+    fitted: dict[str, AnyDimension] = {}
+    mistakes: list[str] = []
+    for name, dimension in space.dimensions.items():
+        try:
+            fitted |= check_space(
+                SearchSpace(dimensions={name: dimension}),
+                submission.report,
+                script=submission.spec.script,
+                given=given,
+                must_be_live=setting.must_be_live(settings) and name in changing,
+                permission=setting.live if isinstance(setting.live, str) else None,
+                prefix=f"{PLACE}.{setting.name}",
+            ).dimensions
+        except SpecError as exc:
+            mistakes.append(str(exc))
+    if mistakes:
+        raise SpecError("\n".join(mistakes))
+    space = SearchSpace(dimensions=fitted)
     return value.fitted(space) if isinstance(value, Schedule) else space
 
 

@@ -80,7 +80,11 @@ class Successors:
         parent = self._revision(run)
         spec, name, notes = self._spec(run, parent), name or f"promoted-{run.name}"[:80], self._origin(run)
         known = self._admission.beginnings(run.experiment_id)
-        if known and (known[-1].name, known[-1].notes, known[-1].hyperparameters) == (name, notes, spec.hyperparameters):
+        if known and (known[-1].name, known[-1].notes, known[-1].hyperparameters) == (
+            name,
+            notes,
+            spec.hyperparameters,
+        ):
             return known[-1]
         bundle = self._bundles.load(parent.bundle)
         report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)

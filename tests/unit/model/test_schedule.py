@@ -23,6 +23,8 @@ def test_what_holds_after_each_step_is_what_was_changed_last() -> None:
         {"lr": 0.1, "size": 16},
         {"lr": 0.1, "size": 16},
     ]
+    assert schedule.changing == {"lr", "size"}
+    assert Schedule.parse(DATA[:2]).changing == {"lr"}
     assert schedule.to_data() == DATA
     assert Schedule.parse(schedule.to_data()) == schedule
 

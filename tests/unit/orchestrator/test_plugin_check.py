@@ -66,7 +66,7 @@ def test_the_values_of_a_schedule_are_fitted_to_the_script(schedule_of: Callable
 
 def test_every_mistake_of_a_schedule_is_told(schedule_of: Callable[..., Any]) -> None:
     with pytest.raises(SpecError) as caught:
-        schedule_of({"learning_rat": 1, "num_steps": 64, "ent_coef": "much", "gamma": 0.8})
+        schedule_of({"learning_rat": 1, "num_steps": 64, "ent_coef": "much", "gamma": 0.8}, {"num_steps": 128})
     lines = str(caught.value).splitlines()
     assert [line.split(":")[0].removeprefix("plugin.settings.schedule.") for line in lines] == [
         "learning_rat",
@@ -82,6 +82,11 @@ def test_hyperparameters_of_a_revision_may_be_tuned_and_those_of_a_file_not(sche
     assert schedule_of({"gamma": 0.8}, is_revision=True)["schedule"][0]["hyperparameters"] == {"gamma": 0.8}
     with pytest.raises(SpecError, match="given under hyperparameters or flags too"):
         schedule_of({"gamma": 0.8})
+
+
+def test_what_a_schedule_leaves_as_it_begins_may_be_fixed(schedule_of: Callable[..., Any]) -> None:
+    checked = schedule_of({"num_steps": 64, "learning_rate": 0.1}, {"learning_rate": 0.2})
+    assert checked["schedule"][0]["hyperparameters"] == {"num_steps": 64, "learning_rate": 0.1}
 
 
 def test_a_schedule_may_change_what_is_fixed_where_that_is_allowed(schedule_of: Callable[..., Any]) -> None:
