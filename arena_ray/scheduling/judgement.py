@@ -66,6 +66,8 @@ class Judge:
         self._rules = rules
         self._space = space
         self._members = members
+        self._lives_to_be: dict[tuple[str, int], Life | None] = {}
+        """What has been judged before its turn, by member and arrival."""
 
     def comparable_at(self, member: Member, standing: Standing) -> int:
         """Return the milestone at which a member that arrives is compared: the newest with a quorum; 0 if none.
@@ -222,8 +224,14 @@ class Judge:
         return found
 
     def _life_to_be(self, member: Member, standing: Standing) -> Life | None:
-        takeover = self.judge(member, standing)
-        return Life(standing.milestone, takeover.hyperparameters, takeover.donor_score) if takeover else None
+        if standing.milestone < member.milestone:  # it has gone on from there, and without an exploit
+            return None
+        key = member.key, standing.arrival
+        if key not in self._lives_to_be:
+            takeover = self.judge(member, standing)
+            life = Life(standing.milestone, takeover.hyperparameters, takeover.donor_score) if takeover else None
+            self._lives_to_be[key] = life
+        return self._lives_to_be[key]
 
     def _is_known(self, one: Standing, standing: Standing) -> bool:
         """Whether a member's standing had been reached when another member, or itself, arrived at *standing*."""
