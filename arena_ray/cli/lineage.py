@@ -9,14 +9,20 @@ import click
 
 from arena_ray.cli.access import open_reader
 from arena_ray.cli.output import figure, merged, output_options, print_json
+from arena_ray.model.errors import NotFound
 
 if TYPE_CHECKING:
     from arena_ray.model.records import Lineage
+    from arena_ray.orchestrator.reader import Reader
 
 
 @click.command()
 @click.argument("experiment", metavar="EXPERIMENT")
-@click.option("--execution", metavar="ID", help="Another plugin execution than the newest; 'arena show' lists them.")
+@click.option(
+    "--execution",
+    metavar="PLUGIN_OR_ID",
+    help="Another plugin execution than the newest: the newest of PLUGIN, or by id.",
+)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -41,7 +47,7 @@ def lineage(experiment: str, execution: str | None, plot: Path | None, colour: s
     from arena_ray.cli.ranking import Ranking
 
     with open_reader() as reader:
-        found = reader.lineage(experiment, execution)
+        found = reader.lineage(experiment, _require_execution(reader, experiment, execution) if execution else None)
     winner = Ranking(found).winner if found.execution is not None else None
     if plot is not None:
         from arena_ray.plots.lineage import save_lineage
@@ -58,6 +64,15 @@ def lineage(experiment: str, execution: str | None, plot: Path | None, colour: s
         )
     else:
         _print_lineage(found)
+
+
+def _require_execution(reader: Reader, experiment: str, key: str) -> str:
+    """Return the id of the experiment's execution of this id, or the newest one of the plugin of this name."""
+    executions = reader.executions(experiment)
+    for each in executions:
+        if key in (each.execution_id, each.plugin):
+            return each.execution_id
+    raise NotFound("execution", key, known=[name for each in executions for name in (each.plugin, each.execution_id)])
 
 
 def _print_lineage(lineage: Lineage) -> None:

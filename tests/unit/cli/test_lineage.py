@@ -109,13 +109,16 @@ def test_what_cannot_be_drawn_is_an_error(arena: Arena, race: list[Run], workspa
     assert not (workspace.home / "x.png").exists()
 
 
-def test_that_of_an_earlier_execution_is_shown_by_its_id(arena: Arena, race: list[Run], store: Store) -> None:
+def test_that_of_an_earlier_execution_is_shown_by_its_id_or_its_plugin(
+    arena: Arena, race: list[Run], store: Store
+) -> None:
     first = store.list_executions()[0]
     told = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
     store.begin_execution(first.spec, plugin="replay_schedule", settings={}, digest="e", **told)
     assert "replay_schedule on race" in arena("lineage", "race").stdout
-    assert "pbt on race" in arena("lineage", "race", "--execution", first.execution_id).stdout
-    assert "no execution 'x'" in arena("lineage", "race", "--execution", "x").stderr
+    for key in (first.execution_id, "pbt"):
+        assert "pbt on race" in arena("lineage", "race", "--execution", key).stdout
+    assert "no execution 'ptb'; did you mean 'pbt'?" in arena("lineage", "race", "--execution", "ptb").stderr
 
 
 def test_without_a_plugin_it_says_so(arena: Arena, add_run: AddRun) -> None:
