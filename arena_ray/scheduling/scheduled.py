@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from arena_ray.model.errors import IllegalTransition
@@ -54,10 +54,8 @@ class ScheduledChanges(MilestoneScheduler):
     def on_milestone(self, milestone: Milestone) -> bool:
         """Have the run change and go on; end it where the change before this one did not take hold."""
         known = self._changes.setdefault(milestone.run_id, [])
-        missing = [one for one in known if one.milestone < milestone.number]
-        if missing and missing[-1].generation > milestone.generation:
-            where = f"{missing[-1].global_step:,}"
-            self._stop(milestone.run_id, f"the schedule could not be followed: its change at step {where} failed")
+        if (trouble := self._trouble(milestone, known)) is not None:
+            self._stop(milestone.run_id, f"the schedule could not be followed: {trouble}")
             return False
         if any((one.milestone, one.boundary) == (milestone.number, milestone.boundary) for one in known):
             self._crew.decide(milestone.run_id, None)  # it came here again: what it was to do it knows, or could not do
@@ -72,6 +70,19 @@ class ScheduledChanges(MilestoneScheduler):
         known.append(order.exploit)
         self._crew.decide(milestone.run_id, order)
         return False
+
+    def _trouble(self, milestone: Milestone, known: Sequence[Exploit]) -> str | None:
+        """Return what has become of the change before this one, if it did not take hold."""
+        earlier = [one for one in known if one.milestone < milestone.number]
+        if earlier and earlier[-1].generation > milestone.generation:
+            return f"its change at step {earlier[-1].global_step:,} failed"
+        skipped = milestone.number - 1 - max((one.milestone for one in earlier), default=0)
+        if not skipped:
+            return None
+        # Two steps may lie in one pass of the main loop. If not, the run has gone on because it could not be written.
+        here, before = self._schedule.steps[milestone.number - 1], self._schedule.steps[milestone.number - 2]
+        is_one_pass = (here - before) * milestone.boundary < 2 * milestone.global_step
+        return None if is_one_pass else f"its state could not be written at step {before:,}"
 
     def _change(self, milestone: Milestone, *, generation: int) -> Exploit:
         return Exploit(

@@ -69,8 +69,8 @@ def test_at_each_step_the_run_takes_over_itself_with_the_values_that_hold_from_t
     assert second.hyperparameters_before == first.hyperparameters
 
 
-def test_a_run_that_jumps_over_a_step_changes_all_at_once(crew: Crew) -> None:
-    changes_of(crew).on_milestone(milestone("r", 2, 5.0))
+def test_a_run_that_jumps_over_a_step_in_one_pass_changes_all_at_once(crew: Crew) -> None:
+    changes_of(crew).on_milestone(milestone("r", 2, 5.0, boundary=2, global_step=250))
     assert crew.told == [("r", {"lr": 0.2, "clip": 2.0})]
     assert crew.exploits[0].generation == 1
 
@@ -108,6 +108,12 @@ def test_a_change_that_did_not_take_hold_ends_the_run_at_the_next_one(crew: Crew
     changes.on_milestone(milestone("r", 2, 5.0, generation=0))
     assert crew.told[1] == ("r", "stop", "the schedule could not be followed: its change at step 100 failed")
     assert len(crew.exploits) == 1
+
+
+def test_a_step_that_was_passed_since_no_checkpoint_could_be_written_ends_the_run_too(crew: Crew) -> None:
+    changes_of(crew).on_milestone(milestone("r", 2, 5.0, boundary=20, global_step=200))
+    reason = "the schedule could not be followed: its state could not be written at step 100"
+    assert crew.told == [("r", "stop", reason)]
 
 
 def test_a_run_that_has_ended_meanwhile_is_let_go(crew: Crew) -> None:
