@@ -23,6 +23,7 @@ from arena_ray.cli import (
     run,
     runners,
     steering,
+    successors,
     telemetry,
 )
 from arena_ray.cli.output import DEBUG, report_error
@@ -88,6 +89,8 @@ for _command in (
     certificate.certificate,
     comparison.ranking,
     comparison.importance,
+    successors.replay_schedule,
+    successors.promote,
     history.revisions,
     history.notes,
     telemetry.logs,

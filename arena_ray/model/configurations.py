@@ -54,9 +54,12 @@ class ConfigurationRanking(Record):
 
 def tuned_names(execution: Execution | None, runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the hyperparameters that are tuned; those in which the runs differ where no plugin names any."""
-    space = execution.settings.get("param_space") if execution else None
+    settings = execution.settings if execution else {}
+    space, schedule = settings.get("param_space"), settings.get("schedule")
     if isinstance(space, dict) and space:
         return tuple(space)
+    if isinstance(schedule, list) and schedule:
+        return tuple(schedule[0]["hyperparameters"])
     names = dict.fromkeys(name for run in runs for name in run.hyperparameters)
     return tuple(name for name in names if len({repr(run.hyperparameters.get(name)) for run in runs}) > 1)
 

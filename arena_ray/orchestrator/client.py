@@ -47,6 +47,8 @@ from arena_ray.orchestrator.api import (
     MoveReply,
     PluginRequest,
     Policy,
+    PromoteRequest,
+    ReplayRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -134,6 +136,22 @@ class ArenaClient:
         request = PluginRequest(plugin=PluginCall(name=plugin, settings=dict(settings or {})), force_new=force_new)
         path = _path("experiments", experiment, "plugins")
         return self._ask("POST", path, SubmitReply, body=request, request_id=secrets.token_hex(16))
+
+    def replay_schedule(self, run: str, *, seed: int | None = None, force_new: bool = False) -> SubmitReply:
+        """Have one run follow the schedule of hyperparameters along which the weights of *run* were trained.
+
+        Raises:
+            ArenaError: No plugin has tuned it, or the gateway found something else wrong.
+            ClusterUnavailable: The gateway does not answer.
+        """
+        body = ReplayRequest(seed=seed, force_new=force_new)
+        path = _path("runs", run, "replay")
+        return self._ask("POST", path, SubmitReply, body=body, request_id=secrets.token_hex(16))
+
+    def promote(self, run: str, *, name: str | None = None) -> Revision:
+        """Make a revision of the hyperparameters that *run* has now; the experiment's next plugins begin with it."""
+        body, path = PromoteRequest(name=name), _path("runs", run, "promote")
+        return self._ask("POST", path, Revision, body=body, request_id=secrets.token_hex(16))
 
     def stop_run(self, run: str, *, now: bool = False) -> MoveReply:
         """Stop *run* at its next boundary, or *now*, losing what came after its last checkpoint."""

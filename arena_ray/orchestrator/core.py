@@ -36,6 +36,7 @@ from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.orchestrator.resumption import Resumption
+from arena_ray.orchestrator.successors import Successors
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
@@ -125,6 +126,9 @@ class Orchestrator:
             require=self.executions.require,
         )
         self.experiments = Experiments(store, runs=self, drivers=drivers)
+        self.successors = Successors(
+            store=store, bundles=self._bundles, runners=runners, admission=self._admission, drivers=drivers
+        )
 
     def start(self, submission: Submission, *, force_new: bool = False, request_id: str | None = None) -> Started:
         """Check *submission* and have it trained, by its plugin where it names one; what is unfinished goes on.

@@ -45,6 +45,8 @@ from arena_ray.orchestrator.api import (
     MoveReply,
     PluginRequest,
     Policy,
+    PromoteRequest,
+    ReplayRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -124,6 +126,7 @@ def create_app(
     _add_run_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
     _add_experiment_routes(routes, call)
+    _add_successor_routes(routes, call)
     _add_policy_routes(routes, call)
     _add_telemetry_routes(routes, call, reader)
     app.include_router(routes)
@@ -279,6 +282,23 @@ def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
         keys = {"force_new": body.force_new, "request_id": arena_request_id}
         started = call("run_plugin", name, body.plugin, **keys)
         return SubmitReply(run=started.run, execution=started.execution, created=started.created)
+
+
+def _add_successor_routes(routes: APIRouter, call: Call) -> None:
+    @routes.post("/runs/{run}/replay", operation_id="replay_schedule")
+    def replay_schedule(
+        run: str, body: ReplayRequest, arena_request_id: Annotated[str | None, Header()] = None
+    ) -> SubmitReply:
+        """Have one run follow the schedule of hyperparameters along which a run's weights were trained."""
+        keys = {"seed": body.seed, "force_new": body.force_new, "request_id": arena_request_id}
+        started = call("successors.replay", run, **keys)
+        return SubmitReply(run=started.run, execution=started.execution, created=started.created)
+
+    @routes.post("/runs/{run}/promote", operation_id="promote")
+    def promote(run: str, body: PromoteRequest, arena_request_id: Annotated[str | None, Header()] = None) -> Revision:
+        """Make a revision with the hyperparameters that a run has now."""
+        revision: Revision = call("successors.promote", run, name=body.name, request_id=arena_request_id)
+        return revision
 
 
 def _experiment_reply(answer: tuple[Experiment, Execution | None, list[Run]]) -> ExperimentReply:

@@ -1,5 +1,6 @@
 """The door for plugins: mark a function, and it steers experiments."""
 
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.plugin.context import PluginContext
 from arena_ray.plugin.handles import Metrics, PluginRevision, PluginRun
@@ -31,6 +32,7 @@ __all__ = [
     "PluginStopped",
     "RandomSearch",
     "Saving",
+    "Schedule",
     "SearchSpace",
     "SeedRace",
     "StudyResult",

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from arena_ray.model.errors import SpecError
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
@@ -123,7 +124,10 @@ class Catalog:
         return self._known[place]
 
     def _check(self, source: str, name: str, values: Mapping[str, Any]) -> list[str]:
-        plain = {key: value.to_data() if isinstance(value, SearchSpace) else value for key, value in values.items()}
+        plain = {
+            key: value.to_data() if isinstance(value, SearchSpace | Schedule) else value
+            for key, value in values.items()
+        }
         answer, how = self._ask(source=source, check={"name": name, "settings": plain})
         if answer is None:
             raise SpecError(f"its process {how}")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from arena_ray.model.events import EPISODIC_RETURN
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.handles import Database, Metrics, PluginRevision, PluginRun, RunEnd
-from arena_ray.plugin.study import Asha, Fifo, GridSearch, Mode, Pbt, RandomSearch, StudyResult, Tpe
+from arena_ray.plugin.study import Asha, Fifo, GridSearch, Mode, Pbt, RandomSearch, SeedRace, StudyResult, Tpe
 
 
 class PluginStopped(BaseException):
@@ -198,7 +199,7 @@ class PluginApi(Protocol):
         *,
         param_space: SearchSpace,
         num_samples: int | None = None,
-        scheduler: Fifo | Asha | Pbt = Fifo(),  # noqa: B008 - a value that never changes
+        scheduler: Fifo | SeedRace | Asha | Pbt | Schedule = Fifo(),  # noqa: B008 - a value that never changes
         search_alg: RandomSearch | GridSearch | Tpe = RandomSearch(),  # noqa: B008 - a value that never changes
         metric: str = EPISODIC_RETURN,
         mode: Mode = "max",

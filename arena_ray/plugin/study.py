@@ -9,10 +9,12 @@ from pydantic import Field, model_validator
 
 from arena_ray.model.configurations import CONFIDENCE, Configuration, mistake_of_seeds
 from arena_ray.model.events import EPISODIC_RETURN
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue, Strict
 
 Mode = Literal["max", "min"]
+Explore = Literal["perturb", "pb2"]
 _Count = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Factor = Annotated[float, Field(gt=0)]
@@ -71,6 +73,8 @@ class Pbt(Strict):
     """A run whose score is nearer to the donor's than this share of the donor's is left alone: it is noise."""
     synchronous: bool = False
     """Whether all runs wait for each other at each milestone."""
+    explore: Explore = "perturb"
+    """Whether the better run's hyperparameters are perturbed, or those with numbers proposed by PB2."""
 
 
 class RandomSearch(Strict):
@@ -93,7 +97,7 @@ class Study(Strict):
     param_space: SearchSpace
     num_samples: _Count | None
     """None takes every combination of a grid."""
-    scheduler: SeedRace | Fifo | Asha | Pbt = Fifo()
+    scheduler: SeedRace | Fifo | Asha | Pbt | Schedule = Fifo()
     search_alg: RandomSearch | GridSearch | Tpe = RandomSearch()
     metric: str = EPISODIC_RETURN
     """``episodic_return``, or a tag that the script logs."""
@@ -144,7 +148,7 @@ class StudyResult(Strict):
 
 
 _KINDS: dict[str, type[Strict]] = {
-    kind.__name__: kind for kind in (Fifo, SeedRace, Asha, Pbt, RandomSearch, GridSearch, Tpe)
+    kind.__name__: kind for kind in (Fifo, SeedRace, Asha, Pbt, Schedule, RandomSearch, GridSearch, Tpe)
 }
 
 

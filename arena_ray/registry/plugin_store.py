@@ -18,7 +18,7 @@ class PluginStore(Door):
     def add_revision(
         self, spec: ExperimentSpec, *, flags: Mapping[str, FlagValue], script: str, bundle: str, author: Authorship
     ) -> Revision:
-        """Return the revision that a plugin's call makes, made now unless the call is a repeated one.
+        """Return the revision that a call makes, made now unless the call is a repeated one.
 
         Args:
             spec: The configuration.

@@ -10,6 +10,7 @@ from typing import Protocol
 from arena_ray.model.errors import AllRunsFailed
 from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.records import Execution, Run
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import RunState
 from arena_ray.plugin.study import Asha, Pbt, SeedRace, Study, StudyResult
@@ -19,6 +20,7 @@ from arena_ray.scheduling.milestones import Course, Milestones
 from arena_ray.scheduling.population import Population, Rules
 from arena_ray.scheduling.replication import Cells, Replication
 from arena_ray.scheduling.rungs import RungScheduler, rungs
+from arena_ray.scheduling.scheduled import ScheduledChanges
 from arena_ray.scheduling.search import Trained, open_search
 from arena_ray.scheduling.seed_race import Cell
 
@@ -102,6 +104,16 @@ class StudyRuns:
             halving = RungScheduler(self._engine, chosen, steps=steps, mode=study.mode, stop=self._stop)
             halving.recall(record)
             return Course(Milestones(steps=steps), study.metric), halving
+        if isinstance(chosen, Schedule):
+            changes = ScheduledChanges(
+                self._engine,
+                chosen,
+                execution_id=self._execution.execution_id,
+                commit=lambda exploit: self._port.commit_exploit(exploit, driver=self._driver),
+                stop=self._stop,
+            )
+            changes.recall(record)
+            return Course(Milestones(steps=chosen.steps), study.metric), changes
         return None, None
 
     def _rules(self, pbt: Pbt) -> Rules:
@@ -112,6 +124,7 @@ class StudyRuns:
             perturbation_factors=pbt.perturbation_factors,
             min_gap=pbt.min_gap,
             synchronous=pbt.synchronous,
+            explore=pbt.explore,
             seed=self._execution.spec.seed,
         )
 

@@ -16,7 +16,7 @@ LEVELS = [
     {"orchestrator"},
     {"scheduling", "serving"},
     {"registry", "telemetry", "datasets", "host"},
-    {"runner", "plugin"},
+    {"runner", "plugin", "plots"},
     {"model"},
     {"statistics"},
 ]
@@ -111,9 +111,9 @@ def test_shipped_plugins_enter_by_the_public_door() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["cli", "model", "plugin", "registry", "runner", "telemetry", "host.api", "orchestrator.client"]
+    "room", ["cli", "model", "plugin", "plots", "registry", "runner", "telemetry", "host.api", "orchestrator.client"]
 )
-def test_it_can_be_imported_without_ray_and_torch(room: str) -> None:
-    code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch') if m in sys.modules])"
+def test_it_can_be_imported_without_ray_torch_and_matplotlib(room: str) -> None:
+    code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch', 'matplotlib') if m in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.lineages import execution_of, lineage_of, member
+from lineages import execution_of, lineage_of, member
 from unit.cli.played import MANY, wait_for, wait_for_line
 
 from arena_ray.cli.study import is_well, pause_and_wait

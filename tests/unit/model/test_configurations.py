@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from unit.cli.lineages import member
+from lineages import member
 
 from arena_ray.model.configurations import Configuration, rank_configurations, replications
 from arena_ray.model.records import Run

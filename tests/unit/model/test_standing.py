@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from unit.cli.lineages import execution_of, lineage_of, member, milestone
+from lineages import execution_of, lineage_of, member, milestone
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.standing import Standing

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from unit.cli.lineages import execution_of, lineage_of, member
+from lineages import execution_of, lineage_of, member
 
 from arena_ray.model.errors import NotFound
 from arena_ray.model.records import Lineage

@@ -135,3 +135,15 @@ def test_the_api_describes_itself(http) -> None:
     operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
     assert {"start", "stop_run", "stream_log", "pause_run", "resume_run"} <= operations
     assert {"stop_experiment", "pause_experiment", "resume_experiment"} <= operations
+
+
+def test_a_run_is_promoted_and_replayed(http, core, execution) -> None:
+    core.claim_experiment(execution["experiment_id"], driver="d")
+    keys = {"driver": "d", "member": 0, "hyperparameters": {"learning_rate": 1e-3}, "seed": 1}
+    run = core.executions.add_run(execution["execution_id"], **keys)
+    revision = http.post(f"/runs/{run.name}/promote", json={"name": "best"}).json()
+    assert (revision["name"], revision["hyperparameters"]) == ("best", {"learning_rate": 1e-3})
+    assert http.get("/experiments/x/revisions").json()[-1] == revision
+    reply = http.post(f"/runs/{run.name}/replay", json={"seed": 4}, headers={"Arena-Request-Id": "r"}).json()
+    assert (reply["execution"]["plugin"], reply["execution"]["spec"]["seed"]) == ("replay_schedule", 4)
+    assert reply["run"] is None
