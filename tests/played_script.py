@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from arena_ray.harness import capture, policy
+from arena_ray.harness import capture, policy, policy_graph
 from arena_ray.harness.live import LiveMap
 from arena_ray.harness.variables import Variables
 from arena_ray.serving.policy import Policy
@@ -45,6 +45,20 @@ class Played:
         """Return the policy as it is deployed: from its two files alone."""
         described, weights = self.files()
         files = PolicyFiles(json.dumps(described, allow_nan=False).encode(), weights)
+        files.write(root / "deployed")
+        return Policy.load(root / "deployed", digest=files.digest())
+
+    def with_graph(self, root: Path) -> Policy:
+        """Return the policy as it is deployed where it is not described: with the graph that is made of it.
+
+        Raises:
+            Unrecognised: None can be made.
+        """
+        described, weights = self.files()
+        described |= policy_graph.export(self.state, root / "graph.pt2", self.names)
+        described["missing"] = None
+        graph = (root / "graph.pt2").read_bytes()
+        files = PolicyFiles(json.dumps(described, allow_nan=False).encode(), weights, graph)
         files.write(root / "deployed")
         return Policy.load(root / "deployed", digest=files.digest())
 

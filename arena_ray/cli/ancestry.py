@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from arena_ray.cli.output import ABSENT, figure
 from arena_ray.cli.ranking import Ranking, label, setting
+from arena_ray.model.ancestry import ancestry
 from arena_ray.model.states import ExploitCause, ExploitOutcome
 
 if TYPE_CHECKING:
-    from arena_ray.model.records import Exploit, Lineage, Run
+    from arena_ray.model.records import Exploit, Run
     from arena_ray.model.spec import FlagValue
 
 _COLUMNS = 100
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training that weights went through: in which run, from which step on, and with what."""
-
-    run: Run
-    step: int
-    hyperparameters: Mapping[str, FlagValue]
-    exploit: Exploit | None
-    """By which the run took the weights over; None where it began with fresh ones."""
-
-
-def ancestry(lineage: Lineage, run: Run) -> list[Stage]:
-    """Return the stages of the weights that *run* has now, oldest first."""
-    runs = {each.run_id: each for each in lineage.runs}
-    exploits = {(each.run_id, each.generation): each for each in lineage.exploits}
-    stages: list[Stage] = []
-    run_id, generation = run.run_id, run.generation
-    while (exploit := exploits.pop((run_id, generation), None)) is not None:
-        stages.append(Stage(runs[run_id], exploit.global_step, exploit.hyperparameters, exploit))
-        run_id, generation = exploit.donor_run_id, exploit.donor_generation
-    stages.append(Stage(runs[run_id], 0, _first_hyperparameters(lineage, runs[run_id]), None))
-    return stages[::-1]
-
-
-def _first_hyperparameters(lineage: Lineage, run: Run) -> Mapping[str, FlagValue]:
-    taken = [each for each in lineage.exploits if each.run_id == run.run_id]
-    return min(taken, key=lambda each: each.generation).hyperparameters_before if taken else run.hyperparameters
 
 
 def changes(before: Mapping[str, FlagValue], after: Mapping[str, FlagValue], *, names: Iterable[str]) -> str:
@@ -61,6 +32,8 @@ def _value(values: Mapping[str, FlagValue], name: str) -> str:
 def exploit_sentence(exploit: Exploit, ranking: Ranking) -> str:
     """Return what happened in *exploit*, for people."""
     names = {run.run_id: label(run) for run in ranking.lineage.runs}
+    if exploit.cause is ExploitCause.SCHEDULE:
+        return _change_sentence(exploit, ranking, run=names.get(exploit.run_id, exploit.run_id))
     clone, donor = names.get(exploit.run_id, exploit.run_id), names.get(exploit.donor_run_id, exploit.donor_run_id)
     verb, ending = {
         ExploitOutcome.COMMITTED: ("is to take", ""),
@@ -71,6 +44,17 @@ def exploit_sentence(exploit: Exploit, ranking: Ranking) -> str:
     changed = changes(exploit.hyperparameters_before, exploit.hyperparameters, names=ranking.tuned)
     told = ", ".join(fact for fact in (_improvement(exploit, ranking), changed) if fact)
     return f"{clone} {verb} over {donor}'s weights at step {exploit.global_step:,}: {told}{ending}"
+
+
+def _change_sentence(exploit: Exploit, ranking: Ranking, *, run: str) -> str:
+    verb, ending = {
+        ExploitOutcome.COMMITTED: ("is to change", ""),
+        ExploitOutcome.APPLIED: ("changed", ""),
+        ExploitOutcome.FAILED: ("could not change", f" ({exploit.reason or 'no reason given'})"),
+        ExploitOutcome.ABANDONED: ("changed", "; it was undone when the run went back to a checkpoint before it"),
+    }[exploit.outcome]
+    changed = changes(exploit.hyperparameters_before, exploit.hyperparameters, names=ranking.tuned) or "nothing"
+    return f"{run} {verb} by its schedule at step {exploit.global_step:,}: {changed}{ending}"
 
 
 def _improvement(exploit: Exploit, ranking: Ranking) -> str:
@@ -85,6 +69,9 @@ def ancestry_lines(ranking: Ranking, run: Run) -> list[str]:
     told = [(stages[0].step, f"{label(stages[0].run)} begins" + (f" with {first}" if first else ""))]
     for before, stage in pairwise(stages):
         changed = changes(before.hyperparameters, stage.hyperparameters, names=ranking.tuned) or "nothing changed"
+        if stage.exploit and stage.exploit.cause is ExploitCause.SCHEDULE:
+            told.append((stage.step, f"{label(stage.run)} goes on by its schedule: {changed}"))
+            continue
         gain = f" ({_improvement(stage.exploit, ranking)})" if stage.exploit else ""
         told.append((stage.step, f"{label(stage.run)} takes over from {label(before.run)}{gain}: {changed}"))
     told.append((run.global_step, f"{label(run)} is {run.state.value}, {_standing(ranking, run)}"))

@@ -9,7 +9,9 @@ import click
 
 from arena_ray.cli import (
     about,
+    certificate,
     cluster,
+    comparison,
     doctor,
     history,
     inspect,
@@ -21,6 +23,7 @@ from arena_ray.cli import (
     run,
     runners,
     steering,
+    successors,
     telemetry,
 )
 from arena_ray.cli.output import DEBUG, report_error
@@ -83,6 +86,11 @@ for _command in (
     reading.runs,
     reading.show,
     lineage.lineage,
+    certificate.certificate,
+    comparison.ranking,
+    comparison.importance,
+    successors.replay_schedule,
+    successors.promote,
     history.revisions,
     history.notes,
     telemetry.logs,

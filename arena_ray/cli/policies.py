@@ -41,8 +41,9 @@ def deploy(source: str, name: str, select: Literal["best", "latest"], as_json: b
     """Put a checkpoint behind an HTTP endpoint and wait until it answers.
 
     RUN_OR_CHECKPOINT is a run's id, name or unique prefix, or a checkpoint's id or directory. The policy is read from
-    its description and weights alone, probed, and only then put in the place of the version before, which answers
-    until that moment, and goes on where the new one fails.
+    its description and weights, or from a graph that is made of it by starting its script once more. It is probed, and
+    only then put in the place of the version before, which answers until that moment, and goes on where the new one
+    fails.
     """
     with require_client() as client:
         version = settled(client, client.deploy(source, name, select=select))

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from arena_ray.cli.output import ABSENT, figure
+from arena_ray.model.configurations import tuned_names
 from arena_ray.model.standing import EPISODIC_RETURN, Standing
 
 if TYPE_CHECKING:
@@ -35,12 +36,7 @@ class Ranking(Standing):
     @cached_property
     def tuned(self) -> tuple[str, ...]:
         """Names of the hyperparameters that are tuned; those in which the runs differ where the plugin names none."""
-        space = self.execution.settings.get("param_space")
-        if isinstance(space, dict) and space:
-            return tuple(space)
-        runs = self.lineage.runs
-        names = {name: None for run in runs for name in run.hyperparameters}
-        return tuple(name for name in names if len({repr(run.hyperparameters.get(name)) for run in runs}) > 1)
+        return tuned_names(self.execution, self.lineage.runs)
 
     def tuned_values(self, run: Run) -> dict[str, str]:
         """Return the tuned hyperparameters of *run* as they are now, each name with its value for people."""

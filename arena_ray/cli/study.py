@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arena_ray.cli.ancestry import ancestry_lines
+from arena_ray.cli.comparison import print_configurations
 from arena_ray.cli.output import ABSENT, merged, print_facts, print_json, print_table
 from arena_ray.cli.population import AT_WORK, view_for, watch
 from arena_ray.cli.ranking import Ranking, label
@@ -93,6 +94,9 @@ def print_document(client: ArenaClient, lineage: Lineage, **more: Any) -> None:
     """Print the experiment with what its plugin did, and *more* keys, as JSON."""
     experiment = client.experiment(lineage.experiment)
     keys = {"execution": lineage.execution, "runs": lineage.runs, "exploits": lineage.exploits, **more}
+    if lineage.execution is not None:
+        ranking = client.ranking(lineage.experiment, execution=lineage.execution.execution_id)
+        keys["configurations"] = ranking.configurations
     print_json(merged(experiment, **keys))
 
 
@@ -102,6 +106,10 @@ def print_outcome(client: ArenaClient, lineage: Lineage) -> None:
     execution, winner = ranking.execution, ranking.winner
     print_table(ranking.rows(), empty="no run was started")
     click.echo()
+    configurations = client.ranking(execution.experiment, execution=execution.execution_id)
+    if not lineage.milestones and any(len(each.seeds) > 1 for each in configurations.configurations):
+        print_configurations(configurations)
+        click.echo()
     if winner is None:
         click.echo(f"no run has completed with a {ranking.metric_name}, so none is the best")
     else:

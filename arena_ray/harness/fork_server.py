@@ -142,7 +142,10 @@ def _say(connection: socket.socket, **answer: Any) -> None:
 
 
 def _has_touched_gpu() -> bool:
-    """Return whether a library of this process has opened a GPU: CUDA does so when it is initialised."""
+    """Return whether torch has initialised CUDA, or a library has opened a GPU, as CUDA does at that moment."""
+    is_initialized = getattr(getattr(sys.modules.get("torch"), "cuda", None), "is_initialized", None)
+    if is_initialized is not None and is_initialized():
+        return True
     return any(str(opened.resolve()).startswith("/dev/nvidia") for opened in Path("/proc/self/fd").iterdir())
 
 

@@ -11,12 +11,13 @@ from typing import Any, Dict, List
 
 from .capture import State
 from .environments import Environment, describe_environment
+from .live import torch_if_used
 from .policy_acting import Policy, find_policy
 from .policy_source import Unrecognised
-from .spaces import number
+from .spaces import count_of_actions, number
 
-SCHEMA_VERSION = 3
-"""Of ``policy.json``. Version 1 had neither ``environment`` nor ``policy``, version 2 neither steps nor ``act``."""
+SCHEMA_VERSION = 4
+"""Of ``policy.json``. Version 1 had no ``environment`` and no ``policy``, 2 no steps and no ``act``, 3 no graphs."""
 
 _ACTS = {
     "categorical": "mode",
@@ -35,10 +36,20 @@ def describe(state: State) -> Dict[str, Any]:
         described["environment"] = environment.description
         described["policy"] = _describe_policy(state, environment)
     except Unrecognised as exc:
-        described["missing"] = str(exc)
+        described["missing"] = str(exc) + _memory(state)
     except Exception as exc:  # noqa: BLE001 - objects of any class are looked at; a snapshot never fails by it
         described["missing"] = f"describing it failed: {type(exc).__name__}: {exc}"
     return described
+
+
+def _memory(state: State) -> str:
+    """Return, as the end of a reason, which part of the script's modules is recurrent; nothing where none is."""
+    torch = torch_if_used()
+    kinds = torch and (torch.nn.RNNBase, torch.nn.RNNCellBase)
+    recurrent = [key for key, live in state.live_map.by_key.items() if kinds and isinstance(live.value, kinds)]
+    if not recurrent:
+        return ""
+    return f"; {recurrent[0]} is recurrent, and a policy with a memory can be neither described nor exported as a graph"
 
 
 def _describe_policy(state: State, environment: Environment) -> Dict[str, Any]:
@@ -69,14 +80,7 @@ def _check_actions(policy: Policy, space: Dict[str, Any]) -> None:
     if policy.kind not in kinds.get(space["space"], ()):
         what = "the index of an output" if policy.chain.choice else "the outputs of the network"
         raise Unrecognised(f"an action is {what}, and the environment takes a {space['space']}")
-    if space["space"] == "box":
-        if len(space["shape"]) != 1:
-            raise Unrecognised(f"only actions that are one row of numbers can be described, not {space['shape']}")
-        asked = space["shape"][0]
-    else:
-        if space["start"]:
-            raise Unrecognised(f"the environment's actions begin with {space['start']}, the network's with 0")
-        asked = space["n"]
+    asked = count_of_actions(space)
     if policy.chain.width != asked:
         raise Unrecognised(f"the environment takes {asked} numbers or actions, the network gives {policy.chain.width}")
 

@@ -31,19 +31,43 @@ class Policy(NamedTuple):
     is_clipped: bool
 
 
+class Actings(NamedTuple):
+    """The calls of modules from which the script's actions come, in its *text* and *tree*.
+
+    *modules* are all of the script's, by key; *called* says which one a call means, and which method of it.
+    """
+
+    modules: Dict[str, Live]
+    called: Dict[str, Tuple[str, str]]
+    text: str
+    tree: ast.Module
+    found: Tuple[Acting, ...]
+
+
+def find_actings(state: State, environment: Environment) -> Actings:
+    """Return the calls from which the actions come that the script takes.
+
+    Raises:
+        Unrecognised: There are none, or what happens to their answers is not understood.
+    """
+    modules = {key: live for key, live in state.live_map.by_key.items() if live.kind == "module"}
+    if torch_if_used() is None or not modules:
+        raise Unrecognised("the script holds no torch module")
+    called = _callables(modules)
+    text, tree = _script(modules, environment.names)
+    found = policy_flow.find(text, tree, frozenset(called), environment.names)
+    return Actings(modules, called, text, tree, found)
+
+
 def find_policy(state: State, environment: Environment) -> Policy:
     """Return what gives the actions that the script takes.
 
     Raises:
         Unrecognised: There is nothing, or it is not understood.
     """
-    modules = {key: live for key, live in state.live_map.by_key.items() if live.kind == "module"}
-    if torch_if_used() is None or not modules:
-        raise Unrecognised("the script holds no torch module")
-    calls = _Calls(state, modules)
-    text, tree = _script(modules, environment.names)
-    actings = policy_flow.find(text, tree, calls.texts, environment.names)
-    found = [calls.policy(acting, _observation(environment)) for acting in actings]
+    actings = find_actings(state, environment)
+    calls = _Calls(state, actings)
+    found = [calls.policy(acting, _observation(environment)) for acting in actings.found]
     is_index = environment.description["action_space"]["space"] == "discrete"
     fitting = [one for one in found if bool(one.chain.choice) == is_index] or found  # another is no action there
     first = fitting[0]._replace(is_clipped=any(one.is_clipped for one in fitting))
@@ -89,11 +113,10 @@ def _script(modules: Dict[str, Live], environments: FrozenSet[str]) -> Tuple[str
 class _Calls:
     """Calls of the script's modules, as its text writes them, and what they answer."""
 
-    def __init__(self, state: State, modules: Dict[str, Live]) -> None:
-        self._modules = modules
-        self._names = _names(state, modules)
-        self._called = _callables(modules)
-        self.texts = frozenset(self._called)
+    def __init__(self, state: State, actings: Actings) -> None:
+        self._modules = actings.modules
+        self._names = _names(state, actings.modules)
+        self._called = actings.called
 
     def policy(self, acting: Acting, observation: Chain) -> Policy:
         """Return what *acting* computes of *observation*."""

@@ -15,6 +15,9 @@ SAME_VALUES = frozenset(
 )
 """Methods of tensors and arrays that give the same numbers."""
 
+SAME_SHAPE = SAME_VALUES - {"flatten", "reshape", "unsqueeze", "view"}
+"""Those that leave each number in its place, too."""
+
 WRAPPED = frozenset({"FloatTensor", "Tensor", "array", "as_tensor", "asarray", "from_numpy", "tensor"})
 """Functions that make a tensor or array of the numbers that they are given."""
 
@@ -108,7 +111,14 @@ def called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
 
 
-def is_changed(tree: ast.Module, value: Any, environments: FrozenSet[str], seen: FrozenSet[str] = frozenset()) -> bool:
+def is_changed(
+    tree: ast.Module,
+    value: Any,
+    environments: FrozenSet[str],
+    seen: FrozenSet[str] = frozenset(),
+    *,
+    same: FrozenSet[str] = SAME_VALUES,
+) -> bool:
     """Return whether *value* may be something else than an observation as the environment gave it.
 
     Args:
@@ -116,29 +126,36 @@ def is_changed(tree: ast.Module, value: Any, environments: FrozenSet[str], seen:
         value: An expression of it.
         environments: Names of the variables that hold the environment.
         seen: Names on the way to it.
+        same: Methods that do not count as a change.
     """
+    again = functools.partial(is_changed, tree, environments=environments, same=same)
     if isinstance(value, ast.Constant):
         return False
     if isinstance(value, ast.Attribute):
-        return value.attr in _filled_attributes(tree) or is_changed(tree, value.value, environments, seen)
+        return value.attr in _filled_attributes(tree) or again(value.value, seen=seen)
     if isinstance(value, ast.Subscript):
-        return takes_columns(index_of(value)) or is_changed(tree, value.value, environments, seen)
+        return takes_columns(index_of(value)) or again(value.value, seen=seen)
     if isinstance(value, ast.Name):
         if value.id in seen:
             return False
         given = names_of(tree).given(value)
-        return not given or any(is_changed(tree, element(one), environments, seen | {value.id}) for one in given)
+        return not given or any(again(element(one), seen=seen | {value.id}) for one in given)
     if isinstance(value, ast.Call):
         name = called(value)
         is_asked = dotted(value.func).split(".")[-2:] in [[one, name] for one in environments]
         if name in names_of(tree).defined and not is_asked:  # the script's own, whatever its name says
             return True
-        if isinstance(value.func, ast.Attribute) and (name in SAME_VALUES or makes_floats(value)):
-            return is_changed(tree, value.func.value, environments, seen)
+        if isinstance(value.func, ast.Attribute) and (name in same or makes_floats(value) or _adds_batch(value)):
+            return again(value.func.value, seen=seen)
         if name in WRAPPED and value.args:
-            return is_changed(tree, value.args[0], environments, seen)
+            return again(value.args[0], seen=seen)
         return name not in _SOURCES and name not in ROOM
     return True
+
+
+def _adds_batch(call: ast.Call) -> bool:
+    """Return whether *call* makes a batch of one observation."""
+    return called(call) == "unsqueeze" and [ast.dump(one) for one in call.args] == [ast.dump(ast.Constant(0))]
 
 
 def makes_floats(call: ast.Call) -> bool:

@@ -25,6 +25,23 @@ def describe_space(space: Any) -> Dict[str, Any]:
     return {"space": kind.lower()}
 
 
+def count_of_actions(space: Dict[str, Any]) -> int:
+    """Return how many actions a description's *space* has, or how many numbers an action of it is.
+
+    Raises:
+        Unrecognised: No policy can be described for such actions.
+    """
+    if space["space"] == "discrete":
+        if space["start"]:
+            raise Unrecognised(f"the environment's actions begin with {space['start']}, the network's with 0")
+        return int(space["n"])
+    if space["space"] != "box":
+        raise Unrecognised(f"the environment takes a {space['space']}, for which no policy can be described")
+    if len(space["shape"]) != 1:
+        raise Unrecognised(f"only actions that are one row of numbers can be described, not {space['shape']}")
+    return int(space["shape"][0])
+
+
 def _bounds(array: Any) -> Any:
     """Return the bounds as one number where all are equal, else as nested lists."""
     if array.size and (array == array.flat[0]).all():

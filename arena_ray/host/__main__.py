@@ -14,6 +14,7 @@ from typing import Any
 
 from arena_ray.host.connection import WireConnection
 from arena_ray.host.invocation import invoke, reason_of, spelled
+from arena_ray.model.paths import Workspace
 from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import LOAD_TIMEOUT_S, Catalog
 from arena_ray.plugin.discovery import find_source
@@ -40,7 +41,7 @@ def run(begin: Message, connection: WireConnection, find: Callable[[], Found]) -
         function, settings = find()
         origin = inspect.unwrap(function).__code__.co_filename
         if begin["context"]["scope"] == Scope.EXPERIMENT:
-            invoke(function, {**begin["context"], "settings": settings}, connection)
+            invoke(function, {**begin["context"], "settings": settings}, connection, reports=_reports(begin["context"]))
         else:
             _look(function, {**begin["context"], "settings": settings}, connection, origin=origin)
     except BaseException as exc:  # noqa: BLE001 - somebody else's code runs here, and may even exit
@@ -57,12 +58,17 @@ def _look(function: Callable[..., Any], keys: dict[str, Any], connection: WireCo
     """Call the function for each thing that it is to look at, and tell what it says of it, until the wire is closed."""
     while (look := connection.begun.get()) is not None:
         try:
-            verdict = invoke(function, keys | look["context"], connection, occasion=look["occasion"])
+            context, occasion = keys | look["context"], look["occasion"]
+            verdict = invoke(function, context, connection, reports=_reports(context), occasion=occasion)
         except BaseException as exc:  # noqa: BLE001 - as in run
             traceback.print_exc()
             connection.tell("looked", look=look["look"], failure=reason_of(exc, origin))
         else:
             connection.tell("looked", look=look["look"], verdict=spelled(verdict))
+
+
+def _reports(context: Mapping[str, Any]) -> Path:
+    return Workspace(Path.cwd()).reports(context["experiment"])  # the driver has started us in the workspace
 
 
 def find_plugin(begin: Message, *, timeout_s: float = LOAD_TIMEOUT_S) -> Found:

@@ -10,18 +10,20 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from arena_ray.host.connection import Connection
 from arena_ray.host.database import RegistryDatabase
 from arena_ray.host.mutation import mutate
 from arena_ray.host.notes import Notes
+from arena_ray.host.reports import save_report
 from arena_ray.host.run import HostedRun, get_metrics
 from arena_ray.model.errors import PluginMistake
 from arena_ray.model.records import Revision
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.handles import Metrics, PluginRun, RunEnd
-from arena_ray.plugin.study import Study, StudyResult, study_to_data
+from arena_ray.plugin.study import Mode, Study, StudyResult, study_to_data
 
 
 class HostedApi:
@@ -31,12 +33,14 @@ class HostedApi:
         connection: Where its calls go.
         execution_id: What draws of random numbers begin with.
         notes: Writes the notes.
+        reports: Where reports on the experiment lie.
     """
 
-    def __init__(self, connection: Connection, *, execution_id: str, notes: Notes) -> None:
+    def __init__(self, connection: Connection, *, execution_id: str, notes: Notes, reports: Path) -> None:
         self._connection = connection
         self._execution_id = execution_id
         self._notes = notes
+        self._reports = reports
         self._revisions = itertools.count()
         self._members = itertools.count()
         self._mutations = itertools.count()
@@ -116,6 +120,16 @@ class HostedApi:
         """Return what a run's script has logged."""
         return get_metrics(self._connection, run_id, metric_names, max_points=max_points)
 
+    def get_ranking(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return the experiment's configurations over their seeds, the best first."""
+        answer: dict[str, Any] = self._connection.call("ranking", metric=metric_name, mode=mode)
+        return answer
+
+    def get_importance(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return how much each hyperparameter has to do with what was reached."""
+        answer: dict[str, Any] = self._connection.call("importance", metric=metric_name, mode=mode)
+        return answer
+
     def get_experiment_data(self) -> dict[str, Any]:
         """Return the experiment with its revisions, runs and notes."""
         answer: dict[str, Any] = self._connection.call("experiment_data")
@@ -140,9 +154,13 @@ class HostedApi:
         """Wait that long, or until the runs of this execution have trained so many steps more."""
         self._connection.call_unless_stopped("wait", seconds=seconds + minutes * 60.0, steps=steps)
 
-    def add_note(self, message: str, target_type: str | None = None, *, key: str | None = None) -> None:
-        """Write a note; also after a stop."""
-        self._notes.add(str(message), target_type, key=key)
+    def add_note(self, message: str, target_type: str | None = None, *, key: str | None = None) -> bool:
+        """Write a note, also after a stop, and return whether it was not there yet."""
+        return self._notes.add(str(message), target_type, key=key)
+
+    def save_report(self, name: str, markdown: str, *, files: Mapping[str, bytes] | None = None) -> str:
+        """Write a report on the experiment, and return its path."""
+        return save_report(self._reports, name, markdown, files or {})
 
     def log(self, message: str, level: str = "info", metadata: Mapping[str, Any] | None = None) -> None:
         """Write a line to the execution's own log, unless it was written before the function began anew."""

@@ -14,20 +14,29 @@ from arena_ray.host.notes import Notes
 from arena_ray.model.states import Scope
 
 
-def invoke(function: Callable[..., Any], keys: Mapping[str, Any], connection: Connection, *, occasion: str = "") -> Any:
+def invoke(
+    function: Callable[..., Any],
+    keys: Mapping[str, Any],
+    connection: Connection,
+    *,
+    reports: Path,
+    occasion: str = "",
+) -> Any:
     """Call the function, and return what it returns.
 
     Args:
         function: The plugin's.
         keys: What its context holds.
         connection: Where its calls go.
+        reports: Where reports on the experiment lie.
         occasion: What the names of its notes begin with.
     """
     context = Context(**keys, connection=connection)
     notes = Notes(connection, scope=context.scope, occasion=occasion)
     if context.scope == Scope.RUN:
         notes.last["run"] = context.target_id
-    return function(context, HostedApi(connection, execution_id=context.execution_id, notes=notes))
+    api = HostedApi(connection, execution_id=context.execution_id, notes=notes, reports=reports)
+    return function(context, api)
 
 
 def spelled(verdict: Any) -> Any:

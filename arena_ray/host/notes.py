@@ -28,8 +28,8 @@ class Notes:
         self.last: dict[str, str] = {}
         """The run and the revision, by id, that notes on ``run`` and ``revision`` are about."""
 
-    def add(self, text: str, target_type: str | None, *, key: str | None) -> None:
-        """Write a note on what *target_type* means here.
+    def add(self, text: str, target_type: str | None, *, key: str | None) -> bool:
+        """Write a note on what *target_type* means here, and return whether it was not there yet.
 
         Raises:
             PluginMistake: It means nothing.
@@ -38,14 +38,13 @@ class Notes:
         if target not in TARGETS:
             raise PluginMistake(f"target_type is one of {', '.join(TARGETS)}, not {target!r}")
         if target == "experiment":
-            self.add_on("experiment", "", text, key=key)
-        elif target in self.last:
-            self.add_on(target, self.last[target], text, key=key)
-        else:
+            return self.add_on("experiment", "", text, key=key)
+        if target not in self.last:
             raise PluginMistake(f"a note on a {target} was to be written before this execution has made one")
+        return self.add_on(target, self.last[target], text, key=key)
 
-    def add_on(self, target: str, target_id: str, text: str, *, key: str | None) -> None:
-        """Write a note on the experiment, or on the run or the revision of this id."""
+    def add_on(self, target: str, target_id: str, text: str, *, key: str | None) -> bool:
+        """Write a note on the experiment, or on the run or the revision of this id; return whether it is new."""
         about: dict[str, Any] = {} if target == "experiment" else {f"{target}_id": target_id}
         name = f"note {self._occasion}{next(self._numbers)}" if key is None else f"{key} of {target_id or target}"
-        self._connection.call("add_note", call=name, text=text, **about)
+        return bool(self._connection.call("add_note", call=name, text=text, **about))

@@ -56,9 +56,9 @@ class HostedRun:
         answer: list[Any] = self._connection.call("log_tail", run_id=self.run_id, lines=last_lines)
         return [str(line) for line in answer]
 
-    def add_note(self, message: str, *, key: str | None = None) -> None:
-        """Write a note on it."""
-        self._notes.add_on("run", self.run_id, str(message), key=key)
+    def add_note(self, message: str, *, key: str | None = None) -> bool:
+        """Write a note on it, and return whether it was not there yet."""
+        return self._notes.add_on("run", self.run_id, str(message), key=key)
 
     def stop(self, reason: str = "") -> None:
         """Ask for its end."""

@@ -145,23 +145,24 @@ class _Steps(Dimension):
         """How many values there are."""
 
     @abstractmethod
-    def _at(self, index: int) -> _Real: ...
+    def at(self, index: int) -> _Real:
+        """Return the value of this number, from 0."""
 
     @abstractmethod
     def _index(self, value: _Real) -> Fraction:
         """Return where *value* lies; that of a value of this dimension may be off by a rounding of floats."""
 
     def sample(self, rng: random.Random) -> _Real:
-        return self._at(rng.randrange(self.count))
+        return self.at(rng.randrange(self.count))
 
     def move(self, value: FlagValue, *, factor: float, rng: random.Random) -> _Real:
         real = _as_real(value) or 0
         here = round(self._index(real))
-        width = float(self._at(self.count - 1)) - float(self._at(0))
+        width = float(self.at(self.count - 1)) - float(self.at(0))
         there = round(self._index(real) + self._index_shift(_shift(abs(float(real)), factor, width=width)))
         if there == here:
             there += _direction(factor)
-        return self._at(min(max(there, 0), self.count - 1))
+        return self.at(min(max(there, 0), self.count - 1))
 
     @abstractmethod
     def _index_shift(self, shift: float) -> Fraction: ...
@@ -171,10 +172,10 @@ class _Steps(Dimension):
         if real is None:
             return False
         nearest = round(self._index(real))
-        return 0 <= nearest < self.count and self._at(nearest) == real
+        return 0 <= nearest < self.count and self.at(nearest) == real
 
     def values(self) -> Iterator[FlagValue]:
-        return (self._at(index) for index in range(self.count))
+        return (self.at(index) for index in range(self.count))
 
 
 class RandInt(_Steps):
@@ -194,7 +195,7 @@ class RandInt(_Steps):
     def arguments(self) -> list[Any]:
         return [self.low, self.high]
 
-    def _at(self, index: int) -> int:
+    def at(self, index: int) -> int:
         return self.low + index
 
     def _index(self, value: _Real) -> Fraction:
@@ -217,9 +218,9 @@ class QUniform(_Steps):
         return (exact(self.high) - exact(self.low)) // exact(self.q) + 1
 
     def suggest(self, trial: Any, name: str) -> _Real:
-        low, high = self._at(0), self._at(self.count - 1)
+        low, high = self.at(0), self.at(self.count - 1)
         ask = trial.suggest_int if self._is_whole else trial.suggest_float
-        return self._at(round(self._index(ask(name, low, high, step=self.q))))
+        return self.at(round(self._index(ask(name, low, high, step=self.q))))
 
     def arguments(self) -> list[Any]:
         return [self.low, self.high, self.q]
@@ -228,7 +229,7 @@ class QUniform(_Steps):
     def _is_whole(self) -> bool:
         return all(isinstance(one, int) for one in (self.low, self.high, self.q))
 
-    def _at(self, index: int) -> _Real:
+    def at(self, index: int) -> _Real:
         value = exact(self.low) + index * exact(self.q)
         return int(value) if self._is_whole else float(value)
 

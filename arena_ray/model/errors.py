@@ -10,6 +10,7 @@
     │   ├── RevisionRefused                  a plugin that looks at revisions refuses this one
     │   └── UnknownEnvironment (LookupError) the environment id is not registered
     ├── SetupFailed (RuntimeError)           a runner's own environment could not be made
+    ├── MissingPackage (ImportError)         an optional package is needed and not installed
     ├── SettingsError (ValueError)           arena.toml or an ARENA_* variable is wrong
     ├── NotFound (LookupError)               no such experiment, run, checkpoint or runner
     ├── IllegalTransition (RuntimeError)     the move is not in the table of states
@@ -102,6 +103,16 @@ class SetupFailed(ArenaError, RuntimeError):
     def __init__(self, step: str, *, reason: str) -> None:
         super().__init__(f"{step} failed: {reason}")
         self.step = step
+
+
+class MissingPackage(ArenaError, ImportError):
+    """What was asked for needs an optional package that is not installed."""
+
+    def __init__(self, package: str, *, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed; pip install 'arena_ray[{extra}]', or {package} alone"
+        )
+        self.package = package
 
 
 class UnknownEnvironment(SpecError, LookupError):

@@ -34,6 +34,9 @@ def decode_number(value: float | str) -> float:
 EPISODIC_RETURN = "episodic_return"
 """The score that every run has, whatever its script logs."""
 
+GPU_UTILIZATION = "system/gpu_utilization"
+"""Tag under which we log how busy the reserved GPUs are, in percent."""
+
 REPORTED_EPISODES = 20
 """``episodic_return`` of a run is the mean over this many of its last episodes, since its last takeover."""
 

@@ -40,6 +40,16 @@ class CheckpointFiles:
 
 
 @dataclass(frozen=True)
+class DeployedFiles(CheckpointFiles):
+    """The files of one version of a deployed policy: description and weights of a checkpoint, nothing else of it."""
+
+    @property
+    def graph(self) -> Path:
+        """The policy as a graph of torch's, pt2, where its description is none of layers. No checkpoint has one."""
+        return self.root / "policy.pt2"
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """The files of one run, under its workspace."""
 
@@ -183,6 +193,10 @@ class Workspace:
         """Where plugins are dropped in: ``*_plugin.py``."""
         return self.home / "plugins"
 
+    def reports(self, experiment: str) -> Path:
+        """Reports on an experiment, with what they show."""
+        return self.training / "reports" / safe_name(experiment)
+
     @property
     def executions(self) -> Path:
         """What the functions of plugins printed, one file an execution."""
@@ -203,9 +217,9 @@ class Workspace:
         """The workspace's settings file."""
         return self.home / "arena.toml"
 
-    def policy(self, name: str, version: int) -> CheckpointFiles:
-        """Return the files of one version of a deployed policy: weights and description, nothing else."""
-        return CheckpointFiles(self.policies / safe_name(name) / str(version))
+    def policy(self, name: str, version: int) -> DeployedFiles:
+        """Return the files of one version of a deployed policy."""
+        return DeployedFiles(self.policies / safe_name(name) / str(version))
 
     def runner(self, name: str) -> RunnerFiles:
         """Return the files of the environment of the runner of this name."""

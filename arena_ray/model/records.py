@@ -263,6 +263,8 @@ class Lineage(Record):
     runs: list[Run]
     milestones: list[Milestone]
     exploits: list[Exploit]
+    final_scores: dict[str, Measure] = Field(default_factory=dict)
+    """What each completed run logged last of the plugin's metric, by its id; empty where that is the return."""
 
 
 class Note(Record):
@@ -285,7 +287,7 @@ class PolicyVersion(Record):
     run_id: str
     checkpoint_id: str
     digest: str
-    """sha256 of the policy's description and weights, as they were copied."""
+    """sha256 of the policy's description, weights and graph, as they were copied; empty until they were."""
     state: PolicyState
     reason: str | None = None
     created_at: datetime

@@ -93,8 +93,8 @@ class ExperimentSpec(Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def check_name(name: str) -> None:
-    """Check *name* as that of a policy.
+def check_name(name: str, *, kind: str = "a policy") -> None:
+    """Check *name* as that of *kind*.
 
     Raises:
         SpecError: It has other characters than a file name and a URL can take.
@@ -103,7 +103,7 @@ def check_name(name: str) -> None:
         Deployment(name=name)
     except ValidationError as exc:
         raise SpecError(
-            f"{name!r} is no name for a policy: letters, digits and . _ - are allowed, 80 at most, the first one a "
+            f"{name!r} is no name for {kind}: letters, digits and . _ - are allowed, 80 at most, the first one a "
             "letter or digit"
         ) from exc
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from arena_ray.model.configurations import configuration_key, final_score, iqm_of, replications
 from arena_ray.model.records import Execution, Lineage, Run
 from arena_ray.model.states import RunState
 
@@ -34,21 +35,38 @@ class Standing:
     def _scores(self) -> dict[str, float]:
         if self.metric == EPISODIC_RETURN:
             return {run.run_id: run.episodic_return for run in self.lineage.runs}
-        return {each.run_id: each.score for each in self.lineage.milestones}  # the newest is the last
+        judged = {each.run_id: each.score for each in self.lineage.milestones}  # the newest is the last
+        return {**self.lineage.final_scores, **judged}
 
     def score(self, run: Run) -> float:
-        """Return what *run* has reached: its mean return, or its score at its newest milestone. NaN for nothing."""
+        """Return its mean return; by another metric its score at its newest milestone or its end. NaN for nothing."""
         return self._scores.get(run.run_id, math.nan)
+
+    @property
+    def mode(self) -> str:
+        """Whether more of it is better, or less: ``max`` or ``min``."""
+        return "min" if self.execution.settings.get("mode", "max") == "min" else "max"
 
     @cached_property
     def ranked(self) -> tuple[Run, ...]:
-        """The runs, best first: those that have completed, then the others; without a score last."""
-        sign = 1 if self.execution.settings.get("mode", "max") == "min" else -1
+        """The runs, best first: those that have completed, then the others; without a score last.
 
-        def place(run: Run) -> tuple[bool, bool, float, int]:
+        Where several differ in their seeds only, the better configuration comes first, with its runs; but where they
+        were compared at milestones each stands for itself.
+        """
+        sign = -1.0 if self.mode == "min" else 1.0
+        groups: dict[str, tuple[float, int]] = {}
+        for group in [] if self.lineage.milestones else replications(self.lineage.runs):
+            reached = iqm_of([final_score(run, self.score(run)) for run in group], sign=sign)
+            # Those of which nothing can be said are compared run by run.
+            groups[configuration_key(group[0])] = (-reached, _at(group[0]) if math.isfinite(reached) else -1)
+
+        def place(run: Run) -> tuple[bool, tuple[float, int], bool, float, int]:
             score = self.score(run)
             is_measured = math.isfinite(score)
-            return run.state is not RunState.COMPLETED, not is_measured, sign * score if is_measured else 0.0, _at(run)
+            group = groups.get(configuration_key(run), (math.inf, -1))
+            own = -sign * score if is_measured else 0.0
+            return run.state is not RunState.COMPLETED, group, not is_measured, own, _at(run)
 
         return tuple(sorted(self.lineage.runs, key=place))
 

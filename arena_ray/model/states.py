@@ -88,6 +88,8 @@ class ExploitCause(StrEnum):
     """It was among the worst at equal steps."""
     DIVERGED = "diverged"
     """Its score was not a number."""
+    SCHEDULE = "schedule"
+    """Its hyperparameters were to change at this step; it is its own donor."""
 
 
 class ExploitOutcome(StrEnum):

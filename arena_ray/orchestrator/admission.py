@@ -53,6 +53,22 @@ class Started:
         return self.execution.experiment_id
 
 
+def spec_of(experiment: Experiment, revision: Revision) -> ExperimentSpec:
+    """Return what would have to stand in an experiment file for this *revision*."""
+    return ExperimentSpec(
+        experiment=experiment.name,
+        project=experiment.project,
+        runner=revision.runner,
+        script=revision.script,
+        env_id=revision.env_id,
+        hyperparameters=revision.hyperparameters,
+        flags={name: value for name, value in revision.flags.items() if name not in revision.hyperparameters},
+        config=revision.config,
+        resources=revision.resources,
+        checkpoint=revision.checkpoint,
+    )
+
+
 class Admission:
     """Lets submissions in, one after the other."""
 
@@ -99,7 +115,7 @@ class Admission:
             if request_id and request_id in self._answers:
                 return self._answers[request_id]
             submission = preflight.recheck(submission, runners=self._runners)
-            plugin = check_plugin(submission, self._plugins)
+            plugin = check_plugin(submission, self._plugins, is_revision=revision_id is not None)
             watching = check_plugins(submission, self._plugins, Scope.RUN)
             self._check_cluster(submission)
             if revision_id is None:
@@ -114,7 +130,7 @@ class Admission:
             return started
 
     def admit_plugin(self, experiment: str, plugin: PluginCall, *, force_new: bool, request_id: str | None) -> Started:
-        """Begin an execution of the plugin on an experiment that there is, with its newest revision.
+        """Begin an execution of the plugin on an experiment that there is, with the newest revision that a user knows.
 
         Raises:
             NotFound: There is no such experiment, or it has no revision.
@@ -123,20 +139,56 @@ class Admission:
         found = self._store.get_experiment(experiment)
         if found is None:
             raise NotFound("experiment", experiment, known=[each.name for each in self._store.list_experiments()])
-        scope = self._scope_of(plugin.name)
-        # What a plugin has made for a single run with flags of its own bears no name, and is no beginning for another.
-        known = self._store.list_revisions(found.experiment_id)
-        revisions = [each for each in known if each.execution_id is None or each.name is not None]
+        revisions = self.beginnings(found.experiment_id)
         if not revisions:
             raise NotFound("revision", f"of experiment {found.name}")
         newest = revisions[-1]
-        bundle = self._bundles.load(newest.bundle)
-        named: dict[str, Any] = {"run_plugins": (plugin,)} if scope is Scope.RUN else {"plugin": plugin}
-        spec = self._spec_of(found, newest).model_copy(update=named)
-        submission = Submission(spec=spec, bundle=bundle, flags=newest.flags, report=ScriptReport(main_loop=None))
-        if scope is Scope.EXPERIMENT:
-            return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=newest.revision_id)
-        return self._admit_watch(found, submission, force_new=force_new, revision_id=newest.revision_id)
+        if self._scope_of(plugin.name) is Scope.EXPERIMENT:
+            return self.admit_revision(newest, plugin, force_new=force_new, request_id=request_id)
+        return self._admit_watch(found, newest, plugin, force_new=force_new)
+
+    def beginnings(self, experiment_id: str) -> list[Revision]:
+        """Return the experiment's revisions that the user knows: from files, or with a name.
+
+        What was made for a single run of a plugin, a sample or one with flags of its own, is no beginning for another.
+        """
+        runs = self._store.list_runs(experiment=experiment_id)
+        executions = self._store.list_executions(experiment=experiment_id)
+        begun_with = {each.revision_id for each in executions} | {r.revision_id for r in runs if r.execution_id is None}
+        sampled = {run.revision_id for run in runs} - begun_with
+        return [
+            each
+            for each in self._store.list_revisions(experiment_id)
+            if each.name is not None or (each.execution_id is None and each.revision_id not in sampled)
+        ]
+
+    def admit_revision(
+        self,
+        revision: Revision,
+        plugin: PluginCall,
+        *,
+        seed: int | None = None,
+        force_new: bool,
+        request_id: str | None,
+    ) -> Started:
+        """Begin an execution of the plugin on a *revision*, whose hyperparameters may be tuned; 1 is the usual seed.
+
+        Raises:
+            SpecError: The plugin cannot be used, or not with these settings; nothing was recorded.
+        """
+        found = self._store.get_experiment(revision.experiment_id)
+        assert found is not None, f"revision {revision.revision_id} has lost its experiment"
+        own = {"plugin": plugin} | ({"seed": seed} if seed is not None else {})
+        submission = self._submission_of(found, revision, **own)
+        return self.admit(submission, force_new=force_new, request_id=request_id, revision_id=revision.revision_id)
+
+    def _submission_of(self, found: Experiment, revision: Revision, **own: Any) -> Submission:
+        return Submission(
+            spec=spec_of(found, revision).model_copy(update=own),
+            bundle=self._bundles.load(revision.bundle),
+            flags=revision.flags,
+            report=ScriptReport(main_loop=None),
+        )
 
     def _scope_of(self, name: str) -> Scope:
         """Return the scope of a plugin that can be run on an experiment.
@@ -151,15 +203,15 @@ class Admission:
             )
         return scopes.get(name) or Scope.EXPERIMENT
 
-    def _admit_watch(self, found: Experiment, submission: Submission, *, force_new: bool, revision_id: str) -> Started:
+    def _admit_watch(self, found: Experiment, newest: Revision, plugin: PluginCall, *, force_new: bool) -> Started:
         if not self._store.list_runs(experiment=found.experiment_id, states=UNFINISHED):
             raise SpecError(f"experiment {found.name} has no unfinished run to look at; start one first")
-        named = [call.name for call in submission.spec.run_plugins]
+        submission = self._submission_of(found, newest, run_plugins=(plugin,))
         checked = check_plugins(submission, self._plugins, Scope.RUN)
-        [plugin] = [each for each in checked if each.name in named]
+        [own] = [each for each in checked if each.name == plugin.name]
         with self._lock:
             execution, created = self._begin(
-                submission, plugin, Scope.RUN, force_new=force_new, revision_id=revision_id
+                submission, own, Scope.RUN, force_new=force_new, revision_id=newest.revision_id
             )
         return Started(run=None, execution=execution, created=created)
 
@@ -174,22 +226,6 @@ class Admission:
         bundle = self._bundles.load(revision.bundle)
         if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
             raise NoMainLoop(run.script)
-
-    @staticmethod
-    def _spec_of(found: Experiment, newest: Revision) -> ExperimentSpec:
-        flags = {name: value for name, value in newest.flags.items() if name not in newest.hyperparameters}
-        return ExperimentSpec(
-            experiment=found.name,
-            project=found.project,
-            runner=newest.runner,
-            script=newest.script,
-            env_id=newest.env_id,
-            hyperparameters=newest.hyperparameters,
-            flags=flags,
-            config=newest.config,
-            resources=newest.resources,
-            checkpoint=newest.checkpoint,
-        )
 
     def _check_cluster(self, submission: Submission) -> None:
         spec, report = submission.spec, submission.report

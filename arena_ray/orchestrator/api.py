@@ -53,6 +53,19 @@ class SubmitReply(Record):
     created: bool
 
 
+class ReplayRequest(Record):
+    """Body of ``POST /runs/{run}/replay``; without a *seed* it is that of the run's plugin execution."""
+
+    seed: int | None = Field(default=None, ge=0)
+    force_new: bool = False
+
+
+class PromoteRequest(Record):
+    """Body of ``POST /runs/{run}/promote``: what the revision is to be called, or null."""
+
+    name: str | None = None
+
+
 class Health(Record):
     """That the gateway answers, and who it is."""
 

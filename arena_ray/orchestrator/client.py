@@ -15,7 +15,10 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from arena_ray.model import errors
+from arena_ray.model.certificate import Certificate
+from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import ArenaError, ClusterUnavailable, rebuild_error
+from arena_ray.model.importance import Importance
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import (
     Attempt,
@@ -44,6 +47,8 @@ from arena_ray.orchestrator.api import (
     MoveReply,
     PluginRequest,
     Policy,
+    PromoteRequest,
+    ReplayRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from arena_ray.model.states import RunState
+    from arena_ray.plugin.study import Mode
 
 T = TypeVar("T")
 
@@ -131,6 +137,22 @@ class ArenaClient:
         path = _path("experiments", experiment, "plugins")
         return self._ask("POST", path, SubmitReply, body=request, request_id=secrets.token_hex(16))
 
+    def replay_schedule(self, run: str, *, seed: int | None = None, force_new: bool = False) -> SubmitReply:
+        """Have one run follow the schedule of hyperparameters along which the weights of *run* were trained.
+
+        Raises:
+            ArenaError: No plugin has tuned it, or the gateway found something else wrong.
+            ClusterUnavailable: The gateway does not answer.
+        """
+        body = ReplayRequest(seed=seed, force_new=force_new)
+        path = _path("runs", run, "replay")
+        return self._ask("POST", path, SubmitReply, body=body, request_id=secrets.token_hex(16))
+
+    def promote(self, run: str, *, name: str | None = None) -> Revision:
+        """Make a revision of the hyperparameters that *run* has now; the experiment's next plugins begin with it."""
+        body, path = PromoteRequest(name=name), _path("runs", run, "promote")
+        return self._ask("POST", path, Revision, body=body, request_id=secrets.token_hex(16))
+
     def stop_run(self, run: str, *, now: bool = False) -> MoveReply:
         """Stop *run* at its next boundary, or *now*, losing what came after its last checkpoint."""
         return self._ask("POST", _path("runs", run, "stop"), MoveReply, body=StopRequest(now=now))
@@ -178,6 +200,24 @@ class ArenaClient:
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
         return self._ask("GET", _path("experiments", name, "lineage"), Lineage, params={"execution": execution})
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
+        return self._ask("GET", _path("experiments", name, "certificate"), Certificate, params={"execution": execution})
+
+    def ranking(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        params = {"metric": metric, "mode": mode, "execution": execution}
+        return self._ask("GET", _path("experiments", name, "ranking"), ConfigurationRanking, params=params)
+
+    def importance(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
+        params = {"metric": metric, "mode": mode, "execution": execution}
+        return self._ask("GET", _path("experiments", name, "importance"), Importance, params=params)
 
     def revisions(self, name: str) -> list[Revision]:
         """Return the revisions of an experiment, by number."""

@@ -28,13 +28,16 @@ from arena_ray.orchestrator.drivers import Drivers
 from arena_ray.orchestrator.executions import Executions
 from arena_ray.orchestrator.experiments import Experiments
 from arena_ray.orchestrator.gate import Gate
+from arena_ray.orchestrator.graphs import TrialExporter
 from arena_ray.orchestrator.heard import HeardOfRuns
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
 from arena_ray.orchestrator.policies import Policies, endpoint_token
+from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.orchestrator.resumption import Resumption
+from arena_ray.orchestrator.successors import Successors
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
 from arena_ray.registry.store import Store
@@ -79,7 +82,8 @@ class Orchestrator:
         self._is_retired = False
         self._drivers_by_experiment: dict[str, str] = {}
         self._begun: dict[str, Attempt] = {}
-        looks = PluginLooks(store, heard=HeardOfRuns(workspace, hub))
+        reader = RegistryReader(workspace, registry_url=settings.registry_url)
+        looks = PluginLooks(store, heard=HeardOfRuns(workspace, hub), reader=reader)
         self._gate = Gate(plugins, store=store, looks=looks, start=start_host, directories=directories)
         self._admission = Admission(
             workspace,
@@ -101,7 +105,11 @@ class Orchestrator:
             require_driver=self._require_driver,
         )
         self.policies = Policies(
-            workspace, store=store, endpoints=endpoints, token=partial(endpoint_token, workspace, settings)
+            workspace,
+            store=store,
+            endpoints=endpoints,
+            token=partial(endpoint_token, workspace, settings),
+            exporter=TrialExporter(workspace, runners=runners, assignment=self.assignment),
         )
         orders = PluginOrders(
             store=store,
@@ -119,6 +127,9 @@ class Orchestrator:
             require=self.executions.require,
         )
         self.experiments = Experiments(store, runs=self, drivers=drivers)
+        self.successors = Successors(
+            store=store, bundles=self._bundles, runners=runners, admission=self._admission, drivers=drivers
+        )
 
     def start(self, submission: Submission, *, force_new: bool = False, request_id: str | None = None) -> Started:
         """Check *submission* and have it trained, by its plugin where it names one; what is unfinished goes on.

@@ -203,6 +203,14 @@ class Executions:
         scores = {run.run_id: self._hub.score(run.name, metric) for run in runs}
         return {run_id: score for run_id, score in scores.items() if score is not None and math.isfinite(score)}
 
+    def durations(self, execution_id: str) -> dict[str, float]:
+        """Return for how many seconds the attempts of each of its runs were at work, all of them together, by run."""
+        attempts = {run.run_id: self._store.list_attempts(run.run_id) for run in self.record(execution_id).runs}
+        return {
+            run_id: sum((one.ended_at - one.started_at).total_seconds() for one in known if one.ended_at is not None)
+            for run_id, known in attempts.items()
+        }
+
     def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
         """Record the decision; where the run has one at this milestone already, return that one.
 

@@ -15,8 +15,11 @@ from pydantic import ValidationError
 
 import arena_ray
 from arena_ray.model import errors
+from arena_ray.model.certificate import Certificate
+from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.events import MetricPoint
+from arena_ray.model.importance import Importance
 from arena_ray.model.records import (
     Attempt,
     Checkpoint,
@@ -42,6 +45,8 @@ from arena_ray.orchestrator.api import (
     MoveReply,
     PluginRequest,
     Policy,
+    PromoteRequest,
+    ReplayRequest,
     StopRequest,
     SubmitReply,
     SubmitRequest,
@@ -49,6 +54,7 @@ from arena_ray.orchestrator.api import (
 )
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.plugin.description import PluginDescription
+from arena_ray.plugin.study import Mode
 from arena_ray.runner.preflight import Submission
 
 LOG_POLL_S = 0.2
@@ -120,6 +126,7 @@ def create_app(
     _add_run_reading_routes(routes, reader)
     _add_steering_routes(routes, call)
     _add_experiment_routes(routes, call)
+    _add_successor_routes(routes, call)
     _add_policy_routes(routes, call)
     _add_telemetry_routes(routes, call, reader)
     app.include_router(routes)
@@ -165,6 +172,25 @@ def _add_experiment_reading_routes(routes: APIRouter, reader: RegistryReader) ->
     def lineage(name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of an experiment's runs come from, in its newest plugin execution or another."""
         return reader.lineage(name, execution)
+
+    @routes.get("/experiments/{name}/certificate")
+    def certificate(name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of an experiment's newest plugin execution, or of another, came to."""
+        return reader.certificate(name, execution)
+
+    @routes.get("/experiments/{name}/ranking")
+    def ranking(
+        name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        return reader.ranking(name, metric, mode, execution)
+
+    @routes.get("/experiments/{name}/importance")
+    def importance(
+        name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
+        return reader.importance(name, metric, mode, execution)
 
     @routes.get("/experiments/{name}/revisions")
     def revisions(name: str) -> list[Revision]:
@@ -256,6 +282,23 @@ def _add_experiment_routes(routes: APIRouter, call: Call) -> None:
         keys = {"force_new": body.force_new, "request_id": arena_request_id}
         started = call("run_plugin", name, body.plugin, **keys)
         return SubmitReply(run=started.run, execution=started.execution, created=started.created)
+
+
+def _add_successor_routes(routes: APIRouter, call: Call) -> None:
+    @routes.post("/runs/{run}/replay", operation_id="replay_schedule")
+    def replay_schedule(
+        run: str, body: ReplayRequest, arena_request_id: Annotated[str | None, Header()] = None
+    ) -> SubmitReply:
+        """Have one run follow the schedule of hyperparameters along which a run's weights were trained."""
+        keys = {"seed": body.seed, "force_new": body.force_new, "request_id": arena_request_id}
+        started = call("successors.replay", run, **keys)
+        return SubmitReply(run=started.run, execution=started.execution, created=started.created)
+
+    @routes.post("/runs/{run}/promote", operation_id="promote")
+    def promote(run: str, body: PromoteRequest, arena_request_id: Annotated[str | None, Header()] = None) -> Revision:
+        """Make a revision with the hyperparameters that a run has now."""
+        revision: Revision = call("successors.promote", run, name=body.name, request_id=arena_request_id)
+        return revision
 
 
 def _experiment_reply(answer: tuple[Experiment, Execution | None, list[Run]]) -> ExperimentReply:

@@ -125,8 +125,13 @@ class PluginCalls:
         run = self._orders.start_run(execution, RunOrder.model_validate(arguments))
         return self._looks.handle_of(run)
 
-    def _add_note(self, execution: Execution, arguments: dict[str, Any]) -> None:
-        self._orders.add_note(execution, NoteOrder.model_validate(arguments))
+    def _add_note(self, execution: Execution, arguments: dict[str, Any]) -> bool:
+        is_new = self._orders.add_note(execution, NoteOrder.model_validate(arguments))
+        if is_new or execution.scope is not Scope.EXPERIMENT:
+            return is_new
+        # By a call before this one; or by this one, whose entry in the journal was lost when something died.
+        journal = self.journal(execution.execution_id)
+        return all(each.arguments.get("call") != arguments["call"] for each in journal if each.method == "add_note")
 
     def _stop_run(self, execution: Execution, arguments: dict[str, Any]) -> None:
         self._orders.stop_run(execution, **arguments)

@@ -7,13 +7,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from arena_ray.model.dimensions import AnyDimension
 from arena_ray.model.errors import SpecError
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
-from arena_ray.model.spec import ExperimentSpec, PluginCall
+from arena_ray.model.spec import ExperimentSpec, FlagValue, PluginCall
 from arena_ray.model.states import Scope
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.plugin.discovery import KEYS
 from arena_ray.plugin.schema import check_settings
+from arena_ray.plugin.setting import Setting
 from arena_ray.runner.preflight import Submission
 from arena_ray.runner.tuning import check_space
 
@@ -26,15 +29,22 @@ class CheckedPlugin:
     settings: dict[str, Any]
 
 
-def check_plugin(submission: Submission, plugins: Plugins) -> CheckedPlugin | None:
+def check_plugin(submission: Submission, plugins: Plugins, *, is_revision: bool = False) -> CheckedPlugin | None:
     """Return the plugin that is to steer the submission; None where none is.
+
+    Args:
+        submission: What is to be trained.
+        plugins: Where the plugin is looked up.
+        is_revision: Whether it is a revision that there is: its hyperparameters may be tuned, and give way then.
 
     Raises:
         SpecError: One line for each mistake in its settings, or in a search space: the script must take what is
             searched.
     """
     call = submission.spec.plugin
-    return None if call is None else _check(call, Scope.EXPERIMENT, submission, plugins, place="plugin")
+    if call is None:
+        return None
+    return _check(call, Scope.EXPERIMENT, submission, plugins, place="plugin", is_revision=is_revision)
 
 
 def check_plugins(submission: Submission, plugins: Plugins, scope: Scope) -> list[CheckedPlugin]:
@@ -63,30 +73,64 @@ def check_plugins(submission: Submission, plugins: Plugins, scope: Scope) -> lis
     return checked
 
 
-def _check(call: PluginCall, scope: Scope, submission: Submission, plugins: Plugins, *, place: str) -> CheckedPlugin:
+def _check(
+    call: PluginCall,
+    scope: Scope,
+    submission: Submission,
+    plugins: Plugins,
+    *,
+    place: str,
+    is_revision: bool = False,
+) -> CheckedPlugin:
     plugin = plugins.require(call.name, scope=scope)
     place = f"{place}.settings"
     settings = check_settings(plugin.schema, call.settings, place=place)
-    given = {**submission.spec.hyperparameters, **submission.spec.flags}
+    given = {**({} if is_revision else submission.spec.hyperparameters), **submission.spec.flags}
     mistakes: list[str] = []
     for name, value in settings.items():
-        setting = plugin.schema.settings[name]
-        if isinstance(value, SearchSpace):
+        if isinstance(value, SearchSpace | Schedule):
+            setting = plugin.schema.settings[name]
             try:
-                settings[name] = check_space(
-                    value,
-                    submission.report,
-                    script=submission.spec.script,
-                    given=given,
-                    must_be_live=setting.must_be_live(settings),
-                    permission=setting.live if isinstance(setting.live, str) else None,
-                    prefix=f"{place}.{name}",
-                ).to_data()
+                settings[name] = _fitted(value, setting, settings, submission, given, place=place).to_data()
             except SpecError as exc:
                 mistakes.append(str(exc))
     if mistakes:
         raise SpecError("\n".join(mistakes))
     return CheckedPlugin(call.name, settings)
+
+
+def _fitted(
+    value: SearchSpace | Schedule,
+    setting: Setting,
+    settings: dict[str, Any],
+    submission: Submission,
+    given: dict[str, FlagValue],
+    *,
+    place: str,
+) -> SearchSpace | Schedule:
+    """Return *value* with its values fitted to the types of the script's flags."""
+    space = value.space() if isinstance(value, Schedule) else value
+    # What a schedule leaves as it begins is given to the script when it starts, like a flag.
+    changing = value.changing if isinstance(value, Schedule) else space.names
+    fitted: dict[str, AnyDimension] = {}
+    mistakes: list[str] = []
+    for name, dimension in space.dimensions.items():
+        try:
+            fitted |= check_space(
+                SearchSpace(dimensions={name: dimension}),
+                submission.report,
+                script=submission.spec.script,
+                given=given,
+                must_be_live=setting.must_be_live(settings) and name in changing,
+                permission=setting.live if isinstance(setting.live, str) else None,
+                prefix=f"{place}.{setting.name}",
+            ).dimensions
+        except SpecError as exc:
+            mistakes.append(str(exc))
+    if mistakes:
+        raise SpecError("\n".join(mistakes))
+    space = SearchSpace(dimensions=fitted)
+    return value.fitted(space) if isinstance(value, Schedule) else space
 
 
 def execution_digest(spec: ExperimentSpec, plugin: CheckedPlugin, *, bundle: str) -> str:

@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import NotFound, PluginMistake, SpecError
 from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
+from arena_ray.model.importance import Importance
 from arena_ray.model.records import Record, Run
 from arena_ray.orchestrator.plugin_records import PluginRecords
+from arena_ray.plugin.study import Mode
 
 MOST_LOG_LINES = 10_000
 TABLES = ("experiments", "revisions", "runs")
@@ -60,12 +63,25 @@ class Heard(Protocol):
         ...
 
 
+class Comparer(Protocol):
+    """Compares the runs of an experiment."""
+
+    def ranking(self, name: str, metric: str | None = None, mode: Mode | None = None) -> ConfigurationRanking:
+        """Return its configurations, the best first."""
+        ...
+
+    def importance(self, name: str, metric: str | None = None, mode: Mode | None = None) -> Importance:
+        """Return how much each hyperparameter has to do with what was reached."""
+        ...
+
+
 class PluginLooks:
     """Answers what plugins ask. Answers are JSON; numbers that it cannot hold are words."""
 
-    def __init__(self, store: PluginRecords, *, heard: Heard) -> None:
+    def __init__(self, store: PluginRecords, *, heard: Heard, reader: Comparer) -> None:
         self._store = store
         self._heard = heard
+        self._reader = reader
 
     def find_look(self, method: str) -> Callable[..., Any]:
         """Return what answers *method*: a function of the execution and the call's arguments.
@@ -82,6 +98,8 @@ class PluginLooks:
             "find": self._find,
             "find_one": self._find_one,
             "experiment_data": self._experiment_data,
+            "ranking": self._ranking,
+            "importance": self._importance,
         }
         if method not in looks:
             raise PluginMistake(f"there is no call {method!r}")
@@ -154,6 +172,12 @@ class PluginLooks:
         if kind == "runs":
             return self._store.list_runs(experiment=experiment_id)
         raise NotFound("table", kind, known=TABLES)
+
+    def _ranking(self, at_work: AtWork, *, metric: str | None, mode: Mode | None) -> dict[str, Any]:
+        return self._reader.ranking(at_work.experiment, metric, mode).model_dump(mode="json")
+
+    def _importance(self, at_work: AtWork, *, metric: str | None, mode: Mode | None) -> dict[str, Any]:
+        return self._reader.importance(at_work.experiment, metric, mode).model_dump(mode="json")
 
     def _experiment_data(self, at_work: AtWork) -> dict[str, Any]:
         experiment = self._store.get_experiment(at_work.experiment_id)

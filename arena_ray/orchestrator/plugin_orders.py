@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from arena_ray.model.errors import IllegalTransition, NotFound, SpecError
-from arena_ray.model.records import Execution, Note, ProposedRevision, Revision, Run
+from arena_ray.model.records import Execution, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.orchestrator.executions import pause_with_execution
 from arena_ray.orchestrator.plugin_looks import own_run
@@ -205,8 +205,8 @@ class PluginOrders:
             raise NotFound("revision", revision_id)
         return revision
 
-    def add_note(self, execution: Execution, order: NoteOrder) -> Note:
-        """Write the note, unless it is written.
+    def add_note(self, execution: Execution, order: NoteOrder) -> bool:
+        """Write the note, unless it is written, and return whether it was not.
 
         Raises:
             NotFound: It is on a run or a revision that the experiment does not have.
@@ -216,7 +216,7 @@ class PluginOrders:
             own_run(self._store, execution, order.run_id)
         if order.revision_id is not None:
             self._parent(execution, order.revision_id)
-        note = self._store.add_note(
+        note, is_new = self._store.add_note(
             execution.experiment_id,
             order.text,
             run_id=order.run_id,
@@ -226,7 +226,7 @@ class PluginOrders:
         )
         if order.call.startswith("note ") and note.text != storable(order.text):
             raise _differs(execution, f"noted {note.text!r}", repr(order.text))
-        return note
+        return is_new
 
     def stop_run(self, execution: Execution, run_id: str, reason: str) -> None:
         """Ask for the end of a run. One that has ended stays as it is.

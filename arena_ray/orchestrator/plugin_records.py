@@ -88,8 +88,8 @@ class PluginRecords(Protocol):
         revision_id: str | None = None,
         execution_id: str | None = None,
         call: str | None = None,
-    ) -> Note:
-        """Write a note down, and return it. Each *call* of an execution writes one."""
+    ) -> tuple[Note, bool]:
+        """Write a note down; return it, and whether it was not there yet. Each *call* of an execution writes one."""
         ...
 
     def list_notes(self, experiment_id: str, /) -> list[Note]:

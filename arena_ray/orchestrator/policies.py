@@ -26,17 +26,17 @@ from arena_ray.model.spec import check_name
 from arena_ray.model.standing import Standing
 from arena_ray.model.states import PolicyState
 from arena_ray.orchestrator.api import Policy, get_gateway
+from arena_ray.orchestrator.final_scores import FinalScores
+from arena_ray.orchestrator.graphs import Exporter
+from arena_ray.orchestrator.policy_versions import OPEN_STATES, Versions
 from arena_ray.registry.policies import Wish
 from arena_ray.registry.store import Store
-from arena_ray.serving.description import parse_description
 from arena_ray.serving.endpoints import Endpoints, is_open
-from arena_ray.serving.policy_files import PolicyFiles, read_checkpoint
 from arena_ray.serving.selection import select_checkpoint
 from arena_ray.serving.target import Target
 
 REMOVAL_PATIENCE_S = 5.0
 BRING_UP_ATTEMPTS = 3
-OPEN_STATES = (PolicyState.LOADING, PolicyState.SERVING)
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Policies:
         store: The registry.
         endpoints: Where policies answer.
         token: Gives the token that endpoints are to ask for, or None where they are to ask for none.
+        exporter: Makes the graph of a policy that is not described.
         removal_patience_s: Seconds that :meth:`undeploy` waits for the endpoint to be gone.
     """
 
@@ -59,12 +60,14 @@ class Policies:
         store: Store,
         endpoints: Endpoints,
         token: Callable[[], str | None],
+        exporter: Exporter,
         removal_patience_s: float = REMOVAL_PATIENCE_S,
     ) -> None:
         self._workspace = workspace
         self._store = store
         self._endpoints = endpoints
         self._token = token
+        self._versions = Versions(workspace, store=store, exporter=exporter)
         self._removal_patience_s = removal_patience_s
         self._lock = threading.Lock()
         self._is_due = threading.Event()
@@ -91,7 +94,7 @@ class Policies:
         check_name(name)
         checkpoint = self._find(key, select)
         with self._lock:
-            version = self._record(checkpoint, name)
+            version = self._versions.record(checkpoint, name)
         self._is_due.set()
         return version
 
@@ -156,7 +159,8 @@ class Policies:
             self._endpoints.remove(name)
             self._told.discard(name)
             self._up.pop(name, None)
-        for name in sorted({one.name for one in current}):
+        waiting = {one.name for one in current if not one.digest}  # for graphs, which take long: the others come first
+        for name in sorted({one.name for one in current}, key=lambda name: (name in waiting, name)):
             self._look_after_name([one for one in current if one.name == name])
 
     def _look_after_name(self, current: list[PolicyVersion]) -> None:
@@ -181,34 +185,6 @@ class Policies:
         run = self._store.require_run(key)
         return select_checkpoint(self._store.list_checkpoints(run.run_id), select=select, run=run.name)
 
-    def _record(self, checkpoint: Checkpoint, name: str) -> PolicyVersion:
-        try:
-            files = read_checkpoint(checkpoint)
-            parse_description(files.description, place=checkpoint.uri)
-        except (CheckpointCorrupt, PolicyUnusable) as exc:
-            failed = self._add(checkpoint, name, digest="")
-            self._store.move_policy_version(name, failed.version, PolicyState.FAILED, reason=str(exc))
-            raise
-        newest = next(iter(self._store.list_policy_versions(name=name, states=OPEN_STATES)), None)
-        if newest is not None and (newest.checkpoint_id, newest.digest) == (checkpoint.checkpoint_id, files.digest()):
-            return newest  # the same request once more
-        return self._add_with_files(checkpoint, name, files)
-
-    def _add(self, checkpoint: Checkpoint, name: str, *, digest: str) -> PolicyVersion:
-        return self._store.add_policy_version(
-            name, run_id=checkpoint.run_id, checkpoint_id=checkpoint.checkpoint_id, digest=digest
-        )
-
-    def _add_with_files(self, checkpoint: Checkpoint, name: str, files: PolicyFiles) -> PolicyVersion:
-        version = self._add(checkpoint, name, digest=files.digest())
-        try:
-            files.write(self._workspace.policy(name, version.version).root)
-        except OSError as exc:
-            reason = f"its files could not be copied: {exc}"
-            self._store.move_policy_version(name, version.version, PolicyState.FAILED, reason=reason)
-            raise PolicyUnusable(checkpoint.uri, reason=reason) from exc
-        return version
-
     def _fulfil(self, wish: Wish) -> None:
         """Deploy what a file asked for; a refusal is recorded as a version that has failed, and not tried again."""
         if wish in self._hopeless:
@@ -226,15 +202,14 @@ class Policies:
         execution = self._store.get_execution(wish.execution_id or "")
         if execution is None:
             raise NotFound("execution", str(wish.execution_id))
-        winner = Standing(
-            Lineage(
-                experiment=execution.experiment,
-                execution=execution,
-                runs=self._store.list_runs(execution_id=execution.execution_id),
-                milestones=self._store.list_milestones(execution.execution_id),
-                exploits=[],
-            )
-        ).winner
+        lineage = Lineage(
+            experiment=execution.experiment,
+            execution=execution,
+            runs=self._store.list_runs(execution_id=execution.execution_id),
+            milestones=self._store.list_milestones(execution.execution_id),
+            exploits=[],
+        )
+        winner = Standing(FinalScores(self._workspace).add_to(lineage)).winner
         if winner is None:
             raise NotFound("run that has completed with a score", f"in experiment {execution.experiment}")
         return winner.run_id
@@ -242,13 +217,15 @@ class Policies:
     def _bring_up(self, version: PolicyVersion) -> None:
         place = (version.name, version.version)
         try:
-            target = self._target(version)
+            target = self._target(version if version.digest else self._versions.complete(version))
             if version.state is PolicyState.LOADING:
                 self._endpoints.probe(target)
             self._told.add(version.name)
             self._endpoints.serve(target)
-        except PolicyUnusable as exc:
+        except (PolicyUnusable, CheckpointCorrupt) as exc:
             self._give_up(version, str(exc))
+        except IllegalTransition:
+            log.info("%s version %d was withdrawn before it was complete", *place)
         except EndpointUnavailable as exc:
             self._failures[place] = self._failures.get(place, 0) + 1
             log.warning("%s", exc)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
+from arena_ray.model.certificate import Certificate
 from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryEmpty
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState
@@ -24,11 +25,16 @@ from arena_ray.orchestrator.api import (
     log_page,
     series_by_tag,
 )
+from arena_ray.orchestrator.comparison import Comparing
+from arena_ray.orchestrator.final_scores import FinalScores
 
 if TYPE_CHECKING:
+    from arena_ray.model.configurations import ConfigurationRanking
+    from arena_ray.model.importance import Importance
     from arena_ray.model.paths import Workspace
     from arena_ray.model.records import Attempt, Checkpoint, Execution, Experiment, Note, Revision, Run
     from arena_ray.orchestrator.client import ArenaClient
+    from arena_ray.plugin.study import Mode
     from arena_ray.registry.store import Store
 
 LOG_PAGE_LINES = 5000
@@ -57,6 +63,22 @@ class Reader(Protocol):
 
     def lineage(self, name: str, execution: str | None = None) -> Lineage:
         """Return where the weights of the runs come from, in the newest plugin execution or the one of this id."""
+        ...
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
+        ...
+
+    def ranking(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> ConfigurationRanking:
+        """Return the configurations of an experiment with what was reached over their seeds, the best first."""
+        ...
+
+    def importance(
+        self, name: str, metric: str | None = None, mode: Mode | None = None, execution: str | None = None
+    ) -> Importance:
+        """Return how much each hyperparameter has to do with what the runs of an experiment have reached."""
         ...
 
     def revisions(self, name: str) -> list[Revision]:
@@ -104,7 +126,7 @@ class Reader(Protocol):
         ...
 
 
-class RegistryReader:
+class RegistryReader(Comparing):
     """Answers from the files of *workspace*, which it never changes. A workspace without a registry is empty.
 
     Threads may share one.
@@ -118,6 +140,7 @@ class RegistryReader:
         self._workspace = workspace
         self._registry_url = registry_url
         self._opened: Store | None = None
+        self._final_scores = FinalScores(workspace)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -167,17 +190,28 @@ class RegistryReader:
         if store is None:
             raise NotFound("experiment", name)
         if execution is None:
-            return store.lineage(experiment)
+            return self._final_scores.add_to(store.lineage(experiment))
         found = store.get_execution(execution)
         if found is None or found.experiment != experiment:
             raise NotFound("execution", execution, known=[each.execution_id for each in self.executions(experiment)])
-        return Lineage(
-            experiment=experiment,
-            execution=found,
-            runs=store.list_runs(execution_id=execution),
-            milestones=store.list_milestones(execution),
-            exploits=store.list_exploits(execution_id=execution),
+        return self._final_scores.add_to(
+            Lineage(
+                experiment=experiment,
+                execution=found,
+                runs=store.list_runs(execution_id=execution),
+                milestones=store.list_milestones(execution),
+                exploits=store.list_exploits(execution_id=execution),
+            )
         )
+
+    def certificate(self, name: str, execution: str | None = None) -> Certificate:
+        """Return what each cell of the newest plugin execution came to, or of the one of this id."""
+        from arena_ray.registry.certificates import load_certificate
+
+        found = self.lineage(name, execution).execution
+        if found is None or self._store is None:
+            raise NotFound("plugin execution", f"of experiment {name}")
+        return load_certificate(self._store, found)
 
     def revisions(self, name: str) -> list[Revision]:
         """Return the revisions of an experiment, by number."""

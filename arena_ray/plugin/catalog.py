@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from arena_ray.model.errors import SpecError
-from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import Source, require_usable, settle, sources
 from arena_ray.plugin.drop_in import fingerprint
-from arena_ray.plugin.schema import Schema
+from arena_ray.plugin.schema import Schema, plain_settings
 
 LOAD_TIMEOUT_S = 20.0
 """How long a file may take to be loaded, or a plugin's own check to answer."""
@@ -123,8 +122,7 @@ class Catalog:
         return self._known[place]
 
     def _check(self, source: str, name: str, values: Mapping[str, Any]) -> list[str]:
-        plain = {key: value.to_data() if isinstance(value, SearchSpace) else value for key, value in values.items()}
-        answer, how = self._ask(source=source, check={"name": name, "settings": plain})
+        answer, how = self._ask(source=source, check={"name": name, "settings": plain_settings(values)})
         if answer is None:
             raise SpecError(f"its process {how}")
         return list(answer["mistakes"])

@@ -16,7 +16,7 @@ from typing import Any
 from arena_ray.plugin.description import describe
 from arena_ray.plugin.discovery import find_source
 from arena_ray.plugin.registration import Plugin
-from arena_ray.plugin.setting import SettingType
+from arena_ray.plugin.setting import TUNED
 
 
 def _mistakes(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
@@ -25,7 +25,7 @@ def _mistakes(plugin: Plugin, values: Mapping[str, Any]) -> list[str]:
     assert schema.check is not None, "a plugin without a check of its own was asked"
     settings = {
         key: schema.settings[key].fit(value, place=key)
-        if value is not None and schema.settings[key].type is SettingType.SEARCH_SPACE
+        if value is not None and schema.settings[key].type in TUNED
         else value
         for key, value in values.items()
     }

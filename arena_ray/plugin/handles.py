@@ -112,7 +112,7 @@ class PluginRun(Protocol):
         """Return the newest lines that its script has printed, oldest first."""
         ...
 
-    def add_note(self, message: str, *, key: str | None = None) -> None:
+    def add_note(self, message: str, *, key: str | None = None) -> bool:
         """Write a note on it; see :meth:`PluginApi.add_note`."""
         ...
 

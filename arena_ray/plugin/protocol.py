@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from arena_ray.model.events import EPISODIC_RETURN
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.handles import Database, Metrics, PluginRevision, PluginRun, RunEnd
-from arena_ray.plugin.study import Asha, Fifo, GridSearch, Mode, Pbt, RandomSearch, StudyResult, Tpe
+from arena_ray.plugin.study import Asha, Fifo, GridSearch, Mode, Pbt, RandomSearch, SeedRace, StudyResult, Tpe
 
 
 class PluginStopped(BaseException):
@@ -114,6 +115,24 @@ class PluginApi(Protocol):
         """
         ...
 
+    def get_ranking(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return the experiment's configurations over their seeds, the best first, as ``arena ranking --json`` does.
+
+        Args:
+            metric_name: ``episodic_return``, or a tag; by default what the plugin compares by that made the runs.
+            mode: Whether more of it is better, or less.
+        """
+        ...
+
+    def get_importance(self, metric_name: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+        """Return how much each hyperparameter has to do with what was reached, as ``arena importance --json`` does.
+
+        Args:
+            metric_name: As for :meth:`get_ranking`.
+            mode: As for :meth:`get_ranking`.
+        """
+        ...
+
     def get_experiment_data(self) -> dict[str, Any]:
         """Return the experiment with its ``revisions``, ``runs`` and ``notes``, as the commands print them as JSON."""
         ...
@@ -143,14 +162,24 @@ class PluginApi(Protocol):
         target_type: Literal["experiment", "run", "revision"] | None = None,
         *,
         key: str | None = None,
-    ) -> None:
-        """Write a note, also after a stop.
+    ) -> bool:
+        """Write a note, also after a stop, and return whether it was not there yet.
 
         Args:
             message: Any text.
             target_type: What it is about: by default what the plugin is at work on. ``run`` and ``revision`` mean those
                 that this execution has made last.
             key: A note with a key is written once on each target, however often this is called.
+        """
+        ...
+
+    def save_report(self, name: str, markdown: str, *, files: Mapping[str, bytes] | None = None) -> str:
+        """Write a report on the experiment, and return its path. One of the same name is replaced.
+
+        Args:
+            name: Its name, without an ending: letters, digits, ``.``, ``_`` and ``-``.
+            markdown: Its text.
+            files: What it shows, such as plots, by the name under which the text refers to it.
         """
         ...
 
@@ -170,7 +199,7 @@ class PluginApi(Protocol):
         *,
         param_space: SearchSpace,
         num_samples: int | None = None,
-        scheduler: Fifo | Asha | Pbt = Fifo(),  # noqa: B008 - a value that never changes
+        scheduler: Fifo | SeedRace | Asha | Pbt | Schedule = Fifo(),  # noqa: B008 - a value that never changes
         search_alg: RandomSearch | GridSearch | Tpe = RandomSearch(),  # noqa: B008 - a value that never changes
         metric: str = EPISODIC_RETURN,
         mode: Mode = "max",

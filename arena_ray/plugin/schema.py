@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from arena_ray.model.errors import SpecError, nearest
-from arena_ray.plugin.setting import COUNTED, NUMBERS, Setting, SettingType
+from arena_ray.model.schedule import Schedule
+from arena_ray.model.search_space import SearchSpace
+from arena_ray.plugin.setting import COUNTED, NUMBERS, TUNED, Setting, SettingType
 
 Check = Callable[[Mapping[str, Any]], list[str]]
 """Returns what is wrong between settings, a sentence each. A setting that is wrong by itself is None there."""
@@ -91,8 +93,8 @@ def _contradictions(setting: Setting) -> Iterator[str]:
         yield f"'min' is {setting.min}, above 'max', {setting.max}"
     if bool(setting.options) is not (setting.type is SettingType.CHOICE):
         yield "'options' are for type choice, which needs them"
-    if setting.live and setting.type is not SettingType.SEARCH_SPACE:
-        yield "'live' is for type search_space"
+    if setting.live and setting.type not in TUNED:
+        yield "'live' is for types search_space and schedule"
     if setting.default is None:
         return
     if setting.required:
@@ -106,7 +108,8 @@ def _contradictions(setting: Setting) -> Iterator[str]:
 def check_settings(schema: Schema, values: Mapping[str, Any], *, place: str) -> dict[str, Any]:
     """Return every setting of *schema*: as given in *values*, or else its default, or None.
 
-    A search space is returned as a ``SearchSpace``. A value that is None counts as not given.
+    A search space is returned as a ``SearchSpace``, a schedule as a ``Schedule``. A value that is None counts as not
+    given.
 
     Args:
         schema: What the plugin takes.
@@ -132,6 +135,13 @@ def check_settings(schema: Schema, values: Mapping[str, Any], *, place: str) -> 
     if mistakes:
         raise SpecError("\n".join(mistakes))
     return settings
+
+
+def plain_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked settings as they are written in an experiment file."""
+    return {
+        name: value.to_data() if isinstance(value, SearchSpace | Schedule) else value for name, value in values.items()
+    }
 
 
 def _value(setting: Setting, given: Any, *, place: str) -> Any:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from arena_ray.model.errors import SpecError
+from arena_ray.model.schedule import Schedule
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import Strict
 
@@ -25,11 +26,19 @@ class SettingType(StrEnum):
     CHOICE = "choice"
     DICT = "dict"
     SEARCH_SPACE = "search_space"
+    SCHEDULE = "schedule"
 
 
 NUMBERS = frozenset({SettingType.INT, SettingType.FLOAT})
 COUNTED = {SettingType.STRING: "character", SettingType.LIST: "item"}
 """Types whose length is limited, and what it counts."""
+
+
+TUNED: dict[SettingType, type[SearchSpace] | type[Schedule]] = {
+    SettingType.SEARCH_SPACE: SearchSpace,
+    SettingType.SCHEDULE: Schedule,
+}
+"""Types whose values are of a class of their own, and name hyperparameters of the script."""
 
 
 def _read_int(value: Any) -> int | None:
@@ -93,7 +102,7 @@ class Setting(Strict):
     label: str = ""
     description: str = ""
     live: bool | str = False
-    """Whether each dimension of the search space must be such that it can be set while the script runs.
+    """Whether each hyperparameter of it must be such that it can be set while the script runs.
 
     Or the name of a boolean setting: then they need not be where that is true.
     """
@@ -112,8 +121,9 @@ class Setting(Strict):
         Raises:
             SpecError: It is of another type, or beyond the limits: one line for each mistake.
         """
-        if self.type is SettingType.SEARCH_SPACE:
-            return value if isinstance(value, SearchSpace) else SearchSpace.parse(value, prefix=place)
+        if self.type in TUNED:
+            kind = TUNED[self.type]
+            return value if isinstance(value, kind) else kind.parse(value, prefix=place)
         if self.type is SettingType.CHOICE:
             return self._option(value, place)
         wanted, read = _READERS[self.type]
@@ -140,7 +150,7 @@ class Setting(Strict):
         """What values are good, beside the type: ``at least 2``, ``between 0 and 0.5``, ``2 items``; often empty."""
         if self.type is SettingType.CHOICE:
             return ", ".join(map(str, self.options))
-        if self.type is SettingType.SEARCH_SPACE:
+        if self.type in TUNED:
             return f"live unless {self.live}" if isinstance(self.live, str) else "live" if self.live else ""
         if self.min is None and self.max is None:
             return ""

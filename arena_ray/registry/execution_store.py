@@ -174,7 +174,7 @@ class ExecutionStore(Door):
             return exploits.list_exploits(connection, execution_id=execution_id, run_id=run_id)
 
     def lineage(self, experiment: str) -> Lineage:
-        """Return the lineage of the newest execution of an experiment (name or id); without one, just its runs.
+        """Return the lineage of an experiment's newest execution that has runs (name or id); else just its runs.
 
         Raises:
             NotFound: There is no such experiment.

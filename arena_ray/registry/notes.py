@@ -26,16 +26,19 @@ class NewNote:
     call: str | None = None
 
 
-def add_note(connection: sa.Connection, note: NewNote, *, now: datetime, new_id: Callable[[], str]) -> Note:
-    """Return the note as it is kept; one of the same execution and call is not written twice."""
+def add_note(
+    connection: sa.Connection, note: NewNote, *, now: datetime, new_id: Callable[[], str]
+) -> tuple[Note, bool]:
+    """Return the note as it is kept, and whether it is new; one of the same execution and call is not written twice."""
     if note.execution_id is not None:
         place = sa.and_(notes.c.execution_id == note.execution_id, notes.c.call == note.call)
         known = connection.execute(sa.select(*_COLUMNS).where(place)).mappings().first()
         if known is not None:
-            return Note(**known)
+            return Note(**known), False
     note_id = new_id()
     connection.execute(notes.insert().values(note_id=note_id, created_at=now, **asdict(note)))
-    return Note(**connection.execute(sa.select(*_COLUMNS).where(notes.c.note_id == note_id)).mappings().one())
+    row = connection.execute(sa.select(*_COLUMNS).where(notes.c.note_id == note_id)).mappings().one()
+    return Note(**row), True
 
 
 def list_notes(connection: sa.Connection, experiment_id: str) -> list[Note]:

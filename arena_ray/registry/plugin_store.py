@@ -18,7 +18,7 @@ class PluginStore(Door):
     def add_revision(
         self, spec: ExperimentSpec, *, flags: Mapping[str, FlagValue], script: str, bundle: str, author: Authorship
     ) -> Revision:
-        """Return the revision that a plugin's call makes, made now unless the call is a repeated one.
+        """Return the revision that a call makes, made now unless the call is a repeated one.
 
         Args:
             spec: The configuration.
@@ -66,8 +66,8 @@ class PluginStore(Door):
         revision_id: str | None = None,
         execution_id: str | None = None,
         call: str | None = None,
-    ) -> Note:
-        """Write a note down, and return it.
+    ) -> tuple[Note, bool]:
+        """Write a note down, and return it, and whether it was not there yet.
 
         Args:
             experiment_id: What it is about.

@@ -19,7 +19,7 @@ _COLUMNS = [column for column in policy_versions.c if column.name != "serial"]
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A checkpoint that is to answer under a name; without a digest where its files could not be read."""
+    """A checkpoint that is to answer under a name; without a digest where its files are not there (yet)."""
 
     name: str
     run_id: str
@@ -69,6 +69,23 @@ def load_version(connection: sa.Connection, name: str, version: int) -> PolicyVe
     if found is None:
         raise NotFound("version", f"{version} of policy {name}", known=[str(one.version) for one in of_name])
     return found
+
+
+def complete_version(connection: sa.Connection, name: str, version: int, *, digest: str) -> None:
+    """Record the *digest* of a version that was added without one, and is ``loading``.
+
+    Raises:
+        NotFound: There is no such version.
+        IllegalTransition: It has its digest, or is not ``loading`` any more.
+    """
+    changed = connection.execute(
+        policy_versions.update()
+        .where(policy_versions.c.name == name, policy_versions.c.version == version)
+        .where(policy_versions.c.state == PolicyState.LOADING, policy_versions.c.digest == "")
+        .values(digest=digest)
+    ).rowcount
+    if not changed:
+        raise _illegal(load_version(connection, name, version), PolicyState.LOADING)
 
 
 def move_version(

@@ -20,12 +20,23 @@ class PolicyStore(Door):
             name: The policy's name; a new one counts from 1.
             run_id: The run that the checkpoint is of.
             checkpoint_id: Which checkpoint it is.
-            digest: Of the policy's files; empty where they could not be read.
+            digest: Of the policy's files; empty where they could not be read, or are to be made first.
         """
         new = policies.NewVersion(name, run_id=run_id, checkpoint_id=checkpoint_id, digest=digest)
         with self._database.write() as connection:
             number = policies.add_version(connection, new, now=self._clock())
             return policies.load_version(connection, name, number)
+
+    def complete_policy_version(self, name: str, version: int, *, digest: str) -> PolicyVersion:
+        """Record the digest of the files of a version that was added before they were made.
+
+        Raises:
+            NotFound: There is no such version.
+            IllegalTransition: It has a digest, or is not ``loading`` any more.
+        """
+        with self._database.write() as connection:
+            policies.complete_version(connection, name, version, digest=digest)
+            return policies.load_version(connection, name, version)
 
     def move_policy_version(
         self, name: str, version: int, state: PolicyState, *, reason: str | None = None

@@ -49,18 +49,19 @@ class Seat:
 
 @dataclass(frozen=True)
 class Authorship:
-    """The call of a plugin that makes a revision, and what it says of it. One call makes one revision for good."""
+    """The call that makes a revision, and what it says of it. One call makes one revision for good."""
 
-    execution_id: str
+    execution_id: str | None
+    """The plugin execution whose call it is; None for the user's."""
     call: str
-    """Which one of the execution's calls, such as ``revision 3``."""
+    """Which one of the execution's calls, such as ``revision 3``; or one of the user's, unlike all others."""
     parent_id: str
     name: str | None = None
     notes: str | None = None
 
     def digest(self) -> str:
         """Return what stands for the digest of such a revision, which may be equal to others in all but its name."""
-        return hashlib.sha256(f"{self.execution_id}/{self.call}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.execution_id or ''}/{self.call}".encode()).hexdigest()
 
 
 def add_submission(

@@ -14,7 +14,7 @@ def is_tyro_call(node: ast.AST | None) -> bool:
 
 
 def argument_class(tree: ast.Module) -> ast.ClassDef | None:
-    """Return the dataclass that is given to ``tyro.cli``, or else the one called ``Args``."""
+    """Return the dataclass that ``tyro.cli`` is given or ``pyrallis.wrap`` makes, or else the one called ``Args``."""
     classes = {
         node.name: node
         for node in ast.walk(tree)
@@ -23,6 +23,10 @@ def argument_class(tree: ast.Module) -> ast.ClassDef | None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and is_tyro_call(node) and last_name(node.args[0]) in classes:
             return classes[last_name(node.args[0])]
+        if isinstance(node, FunctionNode) and any(ast.unparse(one) == "pyrallis.wrap()" for one in node.decorator_list):
+            taken = [last_name(one.annotation) for one in parameters(node)[:1]]
+            if taken and taken[0] in classes:
+                return classes[taken[0]]
     return classes.get("Args")
 
 
@@ -123,13 +127,16 @@ class Holders:
             self._handed.add(value)
 
     def _call(self, call: ast.Call) -> None:
-        candidates = self._functions.get(last_name(call), [])
+        is_plain = isinstance(call.func, ast.Name)  # what is called by its name alone is no method, but may be a class
+        candidates = [
+            one
+            for one in self._functions.get(last_name(call), [])
+            if one.name == "__init__" or is_plain != isinstance(self._scopes.parent(one), ast.ClassDef)
+        ]
         if len(candidates) != 1 or any(isinstance(one, ast.Starred) for one in call.args):
             return
         taken = parameters(candidates[0])
         is_method = isinstance(self._scopes.parent(candidates[0]), ast.ClassDef)
-        if isinstance(call.func, ast.Attribute) and not is_method:
-            return  # a function of another module that has the name of one of ours
         is_static = any(last_name(one) == "staticmethod" for one in candidates[0].decorator_list)
         by_place = dict(enumerate(taken[1:] if is_method and not is_static else taken))
         by_name = {one.arg: one for one in taken}

@@ -2,19 +2,21 @@
 
 A flag is *live* if a new value of it, set at a boundary, has its full effect from then on. Within the main loop a read
 of it finds the new value; after the loop nothing depends on it; before the loop a read fixes it, unless the value goes
-into checks and the log only, or into an optimizer, whose parameter groups can be set. What stands in a function belongs
-where the function is mentioned.
+into checks and the log only, into an optimizer, whose parameter groups can be set, or into an attribute of an object of
+the script's own, which can be set too. What stands in a function belongs where the function is mentioned.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from arena_ray.runner.holders import Holders, argument_class
 from arena_ray.runner.optimizer_groups import OptimizerGroups
+from arena_ray.runner.own_objects import Kept, OwnObjects
 from arena_ray.runner.protocol import MainLoop, ScriptArgument
 from arena_ray.runner.scopes import FunctionNode, Scopes, last_name
 from arena_ray.runner.value_flow import ValueFlow
@@ -86,7 +88,7 @@ class _Stages:
             reached, waiting, stages = {function}, [function], set[_Stage]()
             while waiting and _Stage.BEFORE not in stages:
                 caller = waiting.pop()
-                mentions = self._scopes.mentions(caller.name)
+                mentions = self._mentions(caller)
                 if self._may_be_called_unseen(caller) or not mentions:
                     stages.add(_Stage.BEFORE)
                 for place in map(self._place, mentions):
@@ -97,6 +99,15 @@ class _Stages:
                         waiting.append(place)
             self._first[function] = next((one for one in _Stage if one in stages), _Stage.BEFORE)
         return self._first[function]
+
+    def _mentions(self, function: FunctionNode) -> list[ast.expr]:
+        """Return where *function* is mentioned: a method, outside of its class, only as an attribute of something."""
+        owner = self._scopes.parent(function)
+        mentions = self._scopes.mentions(function.name)
+        if not isinstance(owner, ast.ClassDef):
+            return mentions
+        inside = set(ast.walk(owner))
+        return [one for one in mentions if isinstance(one, ast.Attribute) or one in inside]
 
     def _may_be_called_unseen(self, function: FunctionNode) -> bool:
         owner = self._scopes.parent(function)
@@ -132,7 +143,11 @@ class _Analysis:
         self._holders = Holders(self._scopes, owner)
         self._flow = ValueFlow(self._scopes)
         self._stages = _Stages(self._scopes, loop)
-        self._optimizers = OptimizerGroups(self._scopes, self._holders, self._flow, home=self._stages.home)
+        self._objects = OwnObjects(self._scopes, self._holders, home=self._stages.home, is_before=self._is_before)
+        self._optimizers = OptimizerGroups(
+            self._scopes, self._holders, self._flow, self._objects, home=self._stages.home
+        )
+        self._kept: dict[str, list[Kept]] = defaultdict(list)
         self._fixed: dict[str, tuple[int, str]] = {}
         self._visible = self._holders.visible_from(self._stages.home)
         self._loop_line = loop.lineno
@@ -161,7 +176,12 @@ class _Analysis:
     def _judge_read(self, flag: ast.Attribute) -> None:
         if self._stages.of(flag) is not _Stage.BEFORE or self._flow.ends_harmlessly(flag):
             return
-        if not self._optimizers.take(flag):
+        if self._optimizers.take(flag):
+            return
+        kept = self._objects.kept(flag)
+        if kept is not None:
+            self._kept[flag.attr].append(kept)
+        else:
             self._fix([flag.attr], flag.lineno, "uses it before the main loop")
 
     def _judge_mention(self, node: ast.AST) -> None:
@@ -177,10 +197,11 @@ class _Analysis:
             if line < self._fixed.get(name, (1 << 60,))[0]:
                 self._fixed[name] = line, why
 
+    def _is_before(self, node: ast.AST) -> bool:
+        return self._stages.of(node) is _Stage.BEFORE
+
     def _judged(self, argument: ScriptArgument) -> ScriptArgument:
-        groups, obstacles = self._optimizers.groups(
-            argument.name, is_before=lambda node: self._stages.of(node) is _Stage.BEFORE
-        )
+        groups, obstacles = self._optimizers.groups(argument.name, is_before=self._is_before)
         for obstacle in obstacles:
             self._fix([argument.name], obstacle.line, obstacle.why)
         if argument.name in self._fixed:
@@ -190,4 +211,5 @@ class _Analysis:
             argument,
             group_keys=tuple((one.variable, one.key) for one in groups),
             group_conditions=tuple((one.variable, *condition) for one in groups for condition in one.conditions),
+            kept_as=tuple(dict.fromkeys((one.variable, one.attribute) for one in self._kept[argument.name])),
         )

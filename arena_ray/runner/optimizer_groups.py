@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from arena_ray.runner.holders import Holders
+from arena_ray.runner.own_objects import OwnObjects
 from arena_ray.runner.scopes import FunctionNode, Scopes, Variable, last_name
 from arena_ray.runner.value_flow import ValueFlow
 
@@ -54,10 +55,13 @@ class Obstacle(NamedTuple):
 class OptimizerGroups:
     """Collects the optimizers that are built of flags, before the main loop of the function *home*."""
 
-    def __init__(self, scopes: Scopes, holders: Holders, flow: ValueFlow, *, home: FunctionNode | None) -> None:
+    def __init__(
+        self, scopes: Scopes, holders: Holders, flow: ValueFlow, objects: OwnObjects, *, home: FunctionNode | None
+    ) -> None:
         self._scopes = scopes
         self._holders = holders
         self._flow = flow
+        self._objects = objects
         self._home = home
         self._builds: dict[str, list[_Build]] = defaultdict(list)
 
@@ -134,12 +138,18 @@ class OptimizerGroups:
         """Return where something else, such as a scheduler of the learning rate, got the optimizer before the loop."""
         for scope in {self._home, None}:
             for node in self._scopes.loads(Variable(scope, variable)):
-                around = self._scopes.parent(node)
-                while isinstance(around, ast.List | ast.Tuple | ast.Dict | ast.keyword | ast.Starred):
-                    around = self._scopes.parent(around)
-                if isinstance(around, ast.Call) and is_before(node) and not self._flow.is_logged(node):
-                    taker = last_name(around) or "a call"
-                    yield Obstacle(node.lineno, f"gives {variable}, which is built of it, to {taker}")
+                if not is_before(node) or self._flow.is_logged(node) or self._objects.kept(node):
+                    continue
+                for taker in self._takers(node):
+                    name = last_name(taker) or "a call"
+                    yield Obstacle(node.lineno, f"gives {variable}, which is built of it, to {name}")
+
+    def _takers(self, node: ast.expr) -> list[ast.Call]:
+        """Return the calls that are given *node*, by itself or within something."""
+        around = self._scopes.parent(node)
+        while isinstance(around, ast.List | ast.Tuple | ast.Dict | ast.keyword | ast.Starred):
+            around = self._scopes.parent(around)
+        return [around] if isinstance(around, ast.Call) else self._objects.takers(node)
 
 
 def _key_by_place(call: ast.Call, value: ast.expr) -> str | None:

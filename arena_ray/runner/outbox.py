@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from arena_ray.model.events import Batch, Event, LogLine
+from arena_ray.model.events import GPU_UTILIZATION, Batch, Event, LogLine, TrainingStep
 from arena_ray.model.states import Intent
 from arena_ray.runner.attempt import Launch, Progress, Reporter
+from arena_ray.runner.gpu_load import GpuLoad
 from arena_ray.runner.output import OutputTail
 
 REPORT_INTERVAL_S = 0.25
@@ -28,6 +29,7 @@ class Outbox:
         self._tails = {
             stream: OutputTail(launch.files.output(launch.attempt, stream), stream=stream) for stream in STREAMS
         }
+        self._gpu_load = GpuLoad.of(launch.env)
         self._pending: list[Event] = []
         self._seq = 0
         self.printed = 0
@@ -82,6 +84,8 @@ class Outbox:
             self.printed += len(lines) if stream in SCRIPT_STREAMS else 0
         if self._launch.listener is not None:
             self.note(*self._launch.listener.take_notes())
+        if (percent := self._gpu_load.look()) is not None:
+            self.add(TrainingStep(progress.boundary, progress.global_step, {GPU_UTILIZATION: percent}, time.time()))
         events, self._pending = tuple(self._pending), []
         intent = self._report(Batch(self._launch.run_id, self._launch.attempt, self._seq, events, **vars(progress)))
         self._seq += len(events)
@@ -92,5 +96,6 @@ class Outbox:
         """Let go of the files, and of the listener."""
         if self._launch.listener is not None:
             self._launch.listener.finish()
+        self._gpu_load.close()
         for tail in self._tails.values():
             tail.close()

@@ -12,6 +12,7 @@ from typing import Any
 from arena_ray.model.paths import CheckpointFiles
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import Resume
+from arena_ray.runner.graph_export import NoGraph, ask_for_graph, without_graph
 from arena_ray.runner.protocol import ScriptArgument
 from arena_ray.runner.trial import Place, Trial, TrialFailed
 from arena_ray.runner.verdict import LeftOut, Subject, Verdict, judge
@@ -154,9 +155,21 @@ class _Probe:
         self.places = [saved, first.snapshot("later")]
         description = json.loads(CheckpointFiles(self.places[1].path).policy_description.read_text(encoding="utf-8"))
         self.policy = {key: description.get(key) for key in ("environment", "policy", "missing")}
+        self._try_graph(first)
         first.close()
         reason: str | None = examined["reason"]
         return reason
+
+    def _try_graph(self, first: Trial) -> None:
+        """Find out whether a graph acts where no policy is described; *first* is of no use afterwards."""
+        if self.policy["policy"] is not None or self.policy["environment"] is None:
+            return
+        try:
+            answer = ask_for_graph(first, self.places[1].path.with_name("graph.pt2"))
+        except (NoGraph, TrialFailed) as exc:
+            self.policy["missing"] = without_graph(self.policy["missing"], exc)
+        else:
+            self.policy.update(environment=answer["environment"], policy=answer["policy"], missing=None)
 
     def _train_again(self, new: Trial) -> list[Message] | None:
         """Restore and train on; return what differs there and later, None where it came to another place."""

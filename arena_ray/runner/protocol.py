@@ -34,6 +34,8 @@ class ScriptArgument:
     """Optimizers, by variable, and the key of their parameter groups that took its value: to be set besides."""
     group_conditions: tuple[tuple[str, str, bool], ...] = ()
     """Optimizers that are only built where a flag has this truth: variable, flag, truth."""
+    kept_as: tuple[tuple[str, str], ...] = ()
+    """Objects of the script's own, by variable, and the attribute that keeps its value: to be set besides."""
 
     @property
     def is_switch(self) -> bool:

@@ -80,7 +80,11 @@ def live_set(
         for variable, key in known[name].group_keys:
             if all(truths.get(flag) is truth for one, flag, truth in conditions if one == variable):
                 groups.setdefault(variable, {})[key] = value
-    return {"attributes": {holder: dict(live) for holder in report.holders} if live else {}, "groups": groups}
+    attributes: dict[str, dict[str, Any]] = {holder: dict(live) for holder in report.holders} if live else {}
+    for name, value in live.items():
+        for variable, attribute in known[name].kept_as:
+            attributes.setdefault(variable, {})[attribute] = value
+    return {"attributes": attributes, "groups": groups}
 
 
 def _mistakes(

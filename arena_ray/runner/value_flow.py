@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from arena_ray.runner.scopes import Scopes, Variable, first_name, last_name
+from arena_ray.runner.scopes import FunctionNode, Scopes, Variable, first_name, last_name, parameters
 
 _EXITS = {"SystemExit", "exit", "quit", "_exit", "error"}
 _PRINTING = {"print", "pprint", "rprint"}
 _LOGGING = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+_DUMPING = {"json", "pyrallis", "yaml"}
 _WRITERS = {"add_text", "add_hparams", "SummaryWriter"}
 _NAMES_OF_RUNS = {"run_name", "exp_name", "experiment_name", "log_dir", "logdir"}
 _PURE = {
@@ -43,6 +44,7 @@ class ValueFlow:
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
+        self._functions = [one for one in scopes.tree.body if isinstance(one, FunctionNode) and not one.decorator_list]
         self._is_config_read = any(
             getattr(scopes.parent(node), "attr", "") != "update" for node in scopes.attributes("config")
         )
@@ -68,7 +70,7 @@ class ValueFlow:
                 if around.func is not node and is_told:
                     return True
                 if last_name(around) not in _PURE:
-                    return False
+                    return self._is_taken_harmlessly(around, node, seen)
             elif isinstance(around, ast.comprehension):
                 node, around = around, self._scopes.parent(around)
                 continue
@@ -79,6 +81,19 @@ class ValueFlow:
                 return self._ends_in(around, node, seen)
             node, around = around, self._scopes.parent(around)
         return False
+
+    def _is_taken_harmlessly(self, call: ast.Call, node: ast.AST, seen: frozenset[Variable]) -> bool:
+        """Whether *call* is of a function of the script's that does nothing with *node* but check and log it."""
+        found = [one for one in self._functions if isinstance(call.func, ast.Name) and one.name == call.func.id]
+        if len(found) != 1 or node not in call.args or any(isinstance(one, ast.Starred) for one in call.args):
+            return False
+        taken, place = parameters(found[0]), call.args.index(node)
+        if place >= len(taken):
+            return False
+        variable = Variable(found[0], taken[place].arg)
+        return variable in seen or all(
+            self._is_harmless(one, seen | {variable}) for one in self._scopes.loads(variable)
+        )
 
     def _ends_in(self, statement: ast.AST, part: ast.AST, seen: frozenset[Variable]) -> bool:
         match statement:
@@ -113,6 +128,8 @@ class ValueFlow:
             return name in _PRINTING or name in _WRITERS or name in _EXITS
         if root == "wandb":
             return not self._is_config_read  # else the script may read its flags back from there
+        if name == "dump" and root in _DUMPING:
+            return True
         is_exit = name in _EXITS and root in ("sys", "os", "parser")
         return is_exit or name in _WRITERS or (name in _LOGGING and "log" in root.lower()) or name in _PRINTING
 

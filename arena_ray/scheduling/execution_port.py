@@ -72,6 +72,10 @@ class ExecutionPort(Protocol):
         """Return the newest value of a tag by run, of all runs of the execution that have logged it."""
         ...
 
+    def durations(self, execution_id: str) -> dict[str, float]:
+        """Return for how many seconds the attempts of each of its runs were at work, all of them together, by run."""
+        ...
+
     def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
         """Record the decision; where the run has one at this milestone already, return that one."""
         ...
@@ -130,6 +134,10 @@ class RayExecutions:
     def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
         """See :class:`ExecutionPort`."""
         return cast("dict[str, float]", self._call("executions.final_scores", execution_id, metric=metric))
+
+    def durations(self, execution_id: str) -> dict[str, float]:
+        """See :class:`ExecutionPort`."""
+        return cast("dict[str, float]", self._call("executions.durations", execution_id))
 
     def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
         """See :class:`ExecutionPort`."""

@@ -181,6 +181,7 @@ class InPlacePbt(MilestoneScheduler):
             generation=event.generation,
             milestone=event.milestone,
             hyperparameters=event.hyperparameters,
+            score=event.donor_score,
         )
         if event.outcome in (ExploitOutcome.FAILED, ExploitOutcome.ABANDONED):
             self._population.revoke_exploit(event.run_id, generation=event.generation)

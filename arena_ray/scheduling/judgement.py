@@ -14,8 +14,10 @@ from typing import Any
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import ExploitCause
-from arena_ray.plugin.study import Mode
-from arena_ray.scheduling.member import Member, Part, Standing
+from arena_ray.plugin.study import Explore, Mode
+from arena_ray.scheduling.experience import outset, stretches
+from arena_ray.scheduling.member import Life, Member, Part, Standing
+from arena_ray.scheduling.pb2 import Outset, propose
 
 QUORUM = 0.75
 """Share of the population that must have reached a milestone before anyone is judged there: among few, the worst may
@@ -32,6 +34,7 @@ class Rules:
     perturbation_factors: tuple[float, float] = (1.2, 0.8)
     min_gap: float = 0.1
     synchronous: bool = False
+    explore: Explore = "perturb"
     seed: int = 0
 
 
@@ -63,6 +66,8 @@ class Judge:
         self._rules = rules
         self._space = space
         self._members = members
+        self._lives_to_be: dict[tuple[str, int], Life | None] = {}
+        """What has been judged before its turn, by member and arrival."""
 
     def comparable_at(self, member: Member, standing: Standing) -> int:
         """Return the milestone at which a member that arrives is compared: the newest with a quorum; 0 if none.
@@ -173,12 +178,7 @@ class Judge:
             donor_generation=source.generation,
             donor_milestone=source.milestone,
             checkpoint=source.checkpoint,
-            hyperparameters=self._space.perturb(
-                donor.hyperparameters(source.generation),
-                factors=self._rules.perturbation_factors,
-                resample_probability=self._rules.resample_probability,
-                rng=rng,
-            ),
+            hyperparameters=self._explored(member, standing, donor, source, rng),
             hyperparameters_before=member.hyperparameters(member.generation),
             cause=cause,
             generation=member.newest_number + 1,
@@ -186,6 +186,58 @@ class Judge:
             score=self._score_beside(source, member, standing),
             donor_score=source.score,
         )
+
+    def _explored(
+        self, member: Member, standing: Standing, donor: Member, source: Standing, rng: random.Random
+    ) -> dict[str, FlagValue]:
+        """Return with what a member goes on that gets the weights of *source*."""
+        perturbed = self._space.perturb(
+            donor.hyperparameters(source.generation),
+            factors=self._rules.perturbation_factors,
+            resample_probability=self._rules.resample_probability,
+            rng=rng,
+        )
+        if self._rules.explore == "perturb":
+            return perturbed
+        start = Outset(standing.milestone, self._sign * source.score, perturbed)
+        known = stretches(
+            (member, *self._others(member)), sign=self._sign, is_known=lambda one: self._is_known(one, standing)
+        )
+        return propose(self._space, start, known=known, pending=self._under_way(member, standing), rng=rng)
+
+    def _under_way(self, member: Member, standing: Standing) -> list[Outset]:
+        """Return with what the others have gone on, or will, from where they were when the member arrived.
+
+        What has not been decided yet, since a driver died in between, is judged here: it will come out the same.
+        """
+        found = []
+        for other in self._others(member):
+            seen = [s for s in other.standings.values() if self._is_known(s, standing)]
+            newest = max(seen, key=lambda s: s.milestone, default=None)
+            if newest is None:
+                continue
+            life = other.lives.get(newest.generation)
+            if not self._rules.synchronous or (newest.milestone, other.number) < (standing.milestone, member.number):
+                life = other.life_at(newest) or self._life_to_be(other, newest) or life
+            if life is not None:
+                found.append(outset(newest, life, sign=self._sign))
+        return found
+
+    def _life_to_be(self, member: Member, standing: Standing) -> Life | None:
+        if standing.milestone < member.milestone:  # it has gone on from there, and without an exploit
+            return None
+        key = member.key, standing.arrival
+        if key not in self._lives_to_be:
+            takeover = self.judge(member, standing)
+            life = Life(standing.milestone, takeover.hyperparameters, takeover.donor_score) if takeover else None
+            self._lives_to_be[key] = life
+        return self._lives_to_be[key]
+
+    def _is_known(self, one: Standing, standing: Standing) -> bool:
+        """Whether a member's standing had been reached when another member, or itself, arrived at *standing*."""
+        if self._rules.synchronous:
+            return one.milestone <= standing.milestone
+        return one.arrival <= standing.arrival
 
     def _score_beside(self, source: Standing, member: Member, standing: Standing) -> float:
         """Return the member's own score at the steps of *source*, or else where it stands."""

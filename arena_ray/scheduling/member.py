@@ -42,13 +42,24 @@ class Standing:
         return math.isfinite(self.score)
 
 
+@dataclass(frozen=True)
+class Life:
+    """What an exploit makes of a member."""
+
+    milestone: int
+    """Where that was; 0 for the life that it begins with."""
+    hyperparameters: dict[str, FlagValue]
+    score: float = math.nan
+    """What the weights were worth; NaN where that is not known."""
+
+
 @dataclass
 class Member:
-    """One member. ``lives`` maps each generation to the milestone of its exploit, and its hyperparameters."""
+    """One member; ``lives`` are by generation."""
 
     key: str
     number: int
-    lives: dict[int, tuple[int, dict[str, FlagValue]]]
+    lives: dict[int, Life]
     newest_number: int
     """The newest generation that was ever given, also where that exploit failed."""
     standings: dict[int, Standing] = field(default_factory=dict)
@@ -63,7 +74,7 @@ class Member:
     @property
     def exploited_at(self) -> int:
         """The milestone of its newest exploit; 0 before the first."""
-        return self.lives[self.generation][0]
+        return self.lives[self.generation].milestone
 
     @property
     def milestone(self) -> int:
@@ -72,11 +83,16 @@ class Member:
 
     def generation_at(self, milestone: int) -> int:
         """Return what its generation is when it arrives there: an exploit of that very milestone comes after."""
-        return max((g for g, (start, _) in self.lives.items() if start < milestone), default=min(self.lives))
+        return max((g for g, life in self.lives.items() if life.milestone < milestone), default=min(self.lives))
 
     def hyperparameters(self, generation: int) -> dict[str, FlagValue]:
         """Return those it has in *generation*; the present ones where that is not known."""
-        return dict(self.lives.get(generation, self.lives[self.generation])[1])
+        return dict(self.lives.get(generation, self.lives[self.generation]).hyperparameters)
+
+    def life_at(self, standing: Standing) -> Life | None:
+        """Return the life that an exploit has begun right there; None where there was none, or it failed."""
+        begun = [generation for generation, life in self.lives.items() if life.milestone == standing.milestone]
+        return self.lives[max(begun)] if begun else None
 
     def first_from(self, milestone: int, *, until: float) -> Standing | None:
         """Return its first standing at or beyond *milestone*: whoever jumps over a number has reached it.

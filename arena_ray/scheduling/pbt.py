@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ray.tune.experiment import Trial
 from ray.tune.result import DEFAULT_METRIC, TRAINING_ITERATION
@@ -14,7 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import ExploitOutcome
-from arena_ray.plugin.study import Mode
+from arena_ray.plugin.study import Explore, Mode
 from arena_ray.scheduling.exploiter import Exploiter, PauseExploiter, Progress
 from arena_ray.scheduling.pbt_journal import Journal, read_events
 from arena_ray.scheduling.population import Rules, Takeover
@@ -51,13 +51,14 @@ class PopulationBasedTraining(TrialScheduler):
         perturbation_factors: By one of them a hyperparameter is moved.
         min_gap: A trial nearer to the donor than this share of the donor's score is left alone: it is noise.
         synchronous: Whether all trials wait for each other at each milestone.
+        explore: Whether hyperparameters are perturbed, or those with numbers proposed by PB2.
         seed: Of donors and hyperparameters.
         donor_timeout_s: How long a clone waits, paused, for the donor's checkpoint before it goes on with its own.
         exploiter: Carries exploits out; None does so by pause.
         clock: Monotonic seconds.
 
     Raises:
-        ValueError: *perturbation_interval* or *quantile_fraction* is out of range.
+        ValueError: *perturbation_interval* or *quantile_fraction* is out of range, or *explore* unknown.
         SpecError: *param_space* says something else; one line for each mistake.
     """
 
@@ -76,6 +77,7 @@ class PopulationBasedTraining(TrialScheduler):
         perturbation_factors: tuple[float, float] = (1.2, 0.8),
         min_gap: float = 0.1,
         synchronous: bool = False,
+        explore: Explore = "perturb",
         seed: int = 0,
         donor_timeout_s: float = 60.0,
         exploiter: Exploiter | None = None,
@@ -86,6 +88,8 @@ class PopulationBasedTraining(TrialScheduler):
             raise ValueError(f"perturbation_interval is above 0 (got {perturbation_interval})")
         if not 0 <= quantile_fraction <= 0.5:
             raise ValueError(f"quantile_fraction is between 0 and 0.5 (got {quantile_fraction})")
+        if explore not in get_args(Explore):
+            raise ValueError(f"explore is one of {', '.join(get_args(Explore))} (got {explore!r})")
         self._time_attr = time_attr
         self._metric = metric
         self._mode = mode
@@ -97,6 +101,7 @@ class PopulationBasedTraining(TrialScheduler):
             "perturbation_factors": perturbation_factors,
             "min_gap": min_gap,
             "synchronous": synchronous,
+            "explore": explore,
             "seed": seed,
         }
         self._donor_timeout_s = donor_timeout_s

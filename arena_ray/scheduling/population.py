@@ -10,6 +10,7 @@ Factory (``pbt_replace_reward_gap``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
 from arena_ray.scheduling.judgement import Judge, Rules, Takeover
-from arena_ray.scheduling.member import Member, Part, Standing
+from arena_ray.scheduling.member import Life, Member, Part, Standing
 
 __all__ = ["Decision", "Population", "Rules", "Takeover"]
 
@@ -48,7 +49,7 @@ class Population:
             hyperparameters: Those it began with at *generation*.
             generation: Where it begins: 0 where :meth:`restore_exploit` is to tell its exploits.
         """
-        lives = {generation: (0, dict(hyperparameters))}
+        lives = {generation: Life(0, dict(hyperparameters))}
         self._members[key] = Member(key, member, lives, newest_number=generation)
 
     def observe(self, key: str, *, milestone: int, score: float, checkpoint: Any, is_measured: bool = True) -> None:
@@ -80,14 +81,21 @@ class Population:
             generation=takeover.generation,
             milestone=takeover.milestone,
             hyperparameters=takeover.hyperparameters,
+            score=takeover.donor_score,
         )
 
     def restore_exploit(
-        self, key: str, *, generation: int, milestone: int, hyperparameters: Mapping[str, FlagValue]
+        self,
+        key: str,
+        *,
+        generation: int,
+        milestone: int,
+        hyperparameters: Mapping[str, FlagValue],
+        score: float = math.nan,
     ) -> None:
-        """Take in an exploit of the recorded history, in the order of the records."""
+        """Take in an exploit of the recorded history, in the order of the records; *score* is the donor's."""
         member = self._members[key]
-        member.lives[generation] = (milestone, dict(hyperparameters))
+        member.lives[generation] = Life(milestone, dict(hyperparameters), score)
         member.newest_number = max(member.newest_number, generation)
 
     def revoke_exploit(self, key: str, *, generation: int) -> None:
@@ -122,11 +130,11 @@ class Population:
         decisions = []
         for member in ready:
             assert member.waits_at is not None
-            decisions.append(Decision(member.key, self._judge.judge(member, member.standings[member.waits_at])))
-        for member, decision in zip(ready, decisions, strict=True):
+            exploit = self._judge.judge(member, member.standings[member.waits_at])
+            decisions.append(Decision(member.key, exploit))
             member.waits_at = None
-            if decision.exploit is not None:
-                self.settle(decision.exploit, member.key)
+            if exploit is not None:
+                self.settle(exploit, member.key)
         return decisions
 
     @property

@@ -101,19 +101,24 @@ def fixed_changes(
     return {name: (before, after) for name, (before, after) in pairs.items() if before != after}
 
 
+def flags_of(assignment: Assignment, generation: int) -> dict[str, FlagValue]:
+    """Return what the script was given, and has taken over since, when it was of this *generation*."""
+    flags = dict(assignment.revision.flags)
+    for order in assignment.exploits:
+        if order.exploit.generation <= generation:
+            flags |= order.exploit.hyperparameters
+    return flags
+
+
 def find_entry(assignment: Assignment, checkpoint: Checkpoint | None, script: ScriptReport) -> Entry:
     """Return how an attempt begins from *checkpoint*: with the flags of its generation, or anew with those of the next.
 
     It starts anew where an exploit is to be carried out at this very boundary that changes what is fixed.
     """
     boundary, generation = (checkpoint.boundary, checkpoint.generation) if checkpoint else (0, 0)
-    flags = dict(assignment.revision.flags)
-    waiting = []
-    for order in assignment.exploits:
-        if order.exploit.generation <= generation:
-            flags |= order.exploit.hyperparameters
-        elif order.exploit.boundary == boundary:
-            waiting.append(order)
+    flags = flags_of(assignment, generation)
+    later = [order for order in assignment.exploits if order.exploit.generation > generation]
+    waiting = [order for order in later if order.exploit.boundary == boundary]
     if checkpoint is None or not waiting or waiting[0].checkpoint is None:
         return Entry(flags)
     changes = fixed_changes(script, waiting[0].exploit.hyperparameters, flags=flags)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from arena_ray.model.errors import SpecError
+from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.study import GridSearch, Study, Tpe
 
@@ -98,20 +99,21 @@ class _Optuna:
         sampler = optuna.samplers.TPESampler(n_startup_trials=self._startup, seed=self._seed_of(member))
         study = optuna.create_study(direction="maximize" if self._is_max else "minimize", sampler=sampler)
         for each in trained:
-            study.add_trial(self._ended(optuna, each))
+            study.add_trial(ended_trial(optuna, self._space, each))
         return self._space.suggest(study.ask())
 
     def _seed_of(self, member: int) -> int:
         return random.Random(f"{self._seed}/{member}").getrandbits(32)
 
-    def _ended(self, optuna: Any, each: Trained) -> Any:
-        """Return what has ended as Optuna's trial: suggested again by one that knows the answers."""
-        fixed = optuna.trial.FixedTrial(each.hyperparameters)
-        self._space.suggest(fixed)
-        is_measured = math.isfinite(each.score)
-        return optuna.trial.create_trial(
-            params=fixed.params,
-            distributions=fixed.distributions,
-            value=each.score if is_measured else None,
-            state=optuna.trial.TrialState.COMPLETE if is_measured else optuna.trial.TrialState.FAIL,
-        )
+
+def ended_trial(optuna: Any, space: SearchSpace, each: Trained) -> Any:
+    """Return what has ended as a trial of *optuna*, the module: suggested again by one that knows the answers."""
+    fixed = optuna.trial.FixedTrial(each.hyperparameters)
+    space.suggest(fixed)
+    is_measured = math.isfinite(each.score)
+    return optuna.trial.create_trial(
+        params=fixed.params,
+        distributions=fixed.distributions,
+        value=each.score if is_measured else None,
+        state=optuna.trial.TrialState.COMPLETE if is_measured else optuna.trial.TrialState.FAIL,
+    )

@@ -174,7 +174,7 @@ class TrialPopulation:
                 self._recall(event, None)
             elif event["event"] == "exploit":
                 told = {name: event[name] for name in ("generation", "milestone", "hyperparameters")}
-                self._population.restore_exploit(key, **told)
+                self._population.restore_exploit(key, score=_number(event["donor_score"]), **told)
             elif event["outcome"] != ExploitOutcome.APPLIED:
                 self._population.revoke_exploit(key, generation=event["generation"])
         for key in {event["trial"] for event in self._journal.events}:
@@ -184,7 +184,11 @@ class TrialPopulation:
         self._population.recall(
             event["trial"],
             milestone=event["milestone"],
-            score=math.nan if event["score"] is None else event["score"],
+            score=_number(event["score"]),
             checkpoint=saved,
             generation=event["generation"],
         )
+
+
+def _number(told: float | None) -> float:
+    return math.nan if told is None else told

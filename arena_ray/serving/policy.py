@@ -1,4 +1,4 @@
-"""A policy that acts: read from its two files, nothing of which is ever run."""
+"""A policy that acts: read from its files, nothing of which is ever run but a graph that was made here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from safetensors import SafetensorError
 
 from arena_ray.model.errors import BadObservation, PolicyUnusable
 from arena_ray.serving import steps
-from arena_ray.serving.description import Description, parse_description
+from arena_ray.serving.description import Description, Graph, parse_description
+from arena_ray.serving.graph import load_graph
 from arena_ray.serving.network import build_network
 from arena_ray.serving.observations import ObservationCheck
-from arena_ray.serving.policy_files import read_deployed
+from arena_ray.serving.policy_files import PolicyFiles, read_deployed
 from arena_ray.serving.spaces import Box, Discrete
 
 PROBED_OBSERVATIONS = 64
@@ -25,13 +26,14 @@ _WIDEST_RANGE = 1e6  # wider bounds only say that there are none
 class Policy:
     """Acts as its description says, never at random: by the largest output, or by the outputs themselves."""
 
-    def __init__(self, description: Description, network: Any, *, place: str) -> None:
+    def __init__(self, description: Description, network: Any, *, dtype: Any, place: str) -> None:
         assert description.policy is not None, "checked by parse_description"
         self.description = description
         self.check = ObservationCheck(description.observations)
         self._place = place
         self._network = network
-        self._dtype = next(iter(network.parameters())).dtype
+        self._dtype = dtype
+        self._gives_indices = isinstance(description.policy, Graph) and isinstance(description.actions, Discrete)
         self._prepare = steps.build(description.policy.observation)
         self._finish = steps.build(description.policy.action)
 
@@ -44,20 +46,16 @@ class Policy:
         """
         files = read_deployed(root, digest=digest)
         description = parse_description(files.description, place=str(root))
-        assert description.policy is not None, "checked by parse_description"
+        network, dtype = _network(description, files, place=str(root))
         try:
-            tensors = safetensors.torch.load(files.weights)
-        except (SafetensorError, ValueError, KeyError) as exc:
-            reason = f"its policy.safetensors is no safetensors file: {exc}"
-            raise PolicyUnusable(str(root), reason=reason) from exc
-        network = build_network(description.policy.network, tensors, place=str(root))
-        try:
-            return cls(description, network, place=str(root))
+            return cls(description, network, dtype=dtype, place=str(root))
         except ValueError as exc:
             raise PolicyUnusable(str(root), reason=f"the numbers of its steps are no array: {exc}") from exc
 
     def outputs(self, observations: Any) -> Any:
         """Return what the network gives, one row an observation: logits, Q-values, or the numbers of actions.
+
+        A graph gives actions themselves.
 
         Args:
             observations: An array ``[n, *shape]``, as the environment gives them.
@@ -76,7 +74,7 @@ class Policy:
     def _actions(self, outputs: Any) -> list[Any]:
         space = self.description.actions
         if isinstance(space, Discrete):
-            chosen: list[int] = outputs.argmax(dim=1).tolist()
+            chosen: list[int] = (outputs if self._gives_indices else outputs.argmax(dim=1)).tolist()
             return [space.start + index for index in chosen] if space.start else chosen
         numbers = self._finish(outputs.numpy())
         if not np.isfinite(numbers).all():
@@ -97,7 +95,8 @@ class Policy:
             raise PolicyUnusable(self._place, reason=f"it does not act: {exc}") from exc
         space = self.description.actions
         asked = space.n if isinstance(space, Discrete) else space.shape[0]
-        if tuple(outputs.shape) != (len(sample), asked):
+        expected = (len(sample),) if self._gives_indices else (len(sample), asked)
+        if tuple(outputs.shape) != expected:
             for_what = f"{asked} actions" if isinstance(space, Discrete) else f"an action of {asked} numbers"
             has = list(outputs.shape[1:])
             raise PolicyUnusable(self._place, reason=f"it gives {has} outputs an observation for {for_what}")
@@ -107,8 +106,24 @@ class Policy:
             actions = np.asarray(self._actions(outputs))
         except ValueError as exc:
             raise PolicyUnusable(self._place, reason=f"what follows the network fails: {exc}") from exc
+        if self._gives_indices and not np.isin(actions, range(asked)).all():
+            raise PolicyUnusable(self._place, reason=f"it gives indices that are none of its {asked} actions")
         if actions.shape != (len(sample), asked)[: actions.ndim] or actions.ndim != 1 + isinstance(space, Box):
             raise PolicyUnusable(self._place, reason=f"its actions are of shape {list(actions.shape[1:])}")
+
+
+def _network(description: Description, files: PolicyFiles, *, place: str) -> tuple[Any, Any]:
+    """Return what computes the policy's outputs, and the type of the numbers that it takes."""
+    policy = description.policy
+    if isinstance(policy, Graph):
+        return load_graph(policy, files.graph, place=place), getattr(torch, policy.dtype)
+    assert policy is not None, "checked by parse_description"
+    try:
+        tensors = safetensors.torch.load(files.weights)
+    except (SafetensorError, ValueError, KeyError) as exc:
+        raise PolicyUnusable(place, reason=f"its policy.safetensors is no safetensors file: {exc}") from exc
+    network = build_network(policy.network, tensors, place=place)
+    return network, next(iter(network.parameters())).dtype
 
 
 def _sample(space: Box) -> Any:

@@ -1,4 +1,8 @@
-"""The files of a deployed policy: description and weights of a checkpoint, copied where retention leaves them alone."""
+"""The files of a deployed policy: description and weights of a checkpoint, copied where retention leaves them alone.
+
+Besides, the graph of one that is not described layer by layer. A checkpoint has none: what lies there under its name is
+never read.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +14,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena_ray.model.errors import CheckpointCorrupt, PolicyUnusable
-from arena_ray.model.paths import CheckpointFiles
+from arena_ray.model.paths import CheckpointFiles, DeployedFiles
 from arena_ray.model.records import Checkpoint
 
 
 @dataclass(frozen=True)
 class PolicyFiles:
-    """Description and weights, as bytes that were compared with their digests."""
+    """Description, weights and graph, as bytes that were compared with their digests, or were made here."""
 
     description: bytes
     weights: bytes
+    graph: bytes | None = None
 
     def digest(self) -> str:
-        """Return the sha256 of the sha256 of both: what a replica compares before it reads them."""
-        both = _sha256(self.description) + _sha256(self.weights)
-        return _sha256(both.encode())
+        """Return the sha256 of the sha256 of each: what a replica compares before it reads them."""
+        contents = [self.description, self.weights, *([] if self.graph is None else [self.graph])]
+        return _sha256("".join(map(_sha256, contents)).encode())
 
     def write(self, target: Path) -> None:
-        """Write both files to the directory *target*, which appears complete or not at all.
+        """Write the files to the directory *target*, which appears complete or not at all.
 
         Raises:
             OSError: They cannot be written.
         """
-        files = CheckpointFiles(target.with_name(target.name + ".partial"))
+        files = DeployedFiles(target.with_name(target.name + ".partial"))
         shutil.rmtree(files.root, ignore_errors=True)
         files.root.mkdir(parents=True)
         _write_synced(files.policy_description, self.description)
         _write_synced(files.policy, self.weights)
+        if self.graph is not None:
+            _write_synced(files.graph, self.graph)
         _sync_directory(files.root)
         shutil.rmtree(target, ignore_errors=True)
         files.root.replace(target)
@@ -49,9 +56,10 @@ def read_deployed(root: Path, *, digest: str) -> PolicyFiles:
     Raises:
         PolicyUnusable: They are missing, or are not those of this digest.
     """
-    files = CheckpointFiles(root)
+    files = DeployedFiles(root)
     try:
-        found = PolicyFiles(files.policy_description.read_bytes(), files.policy.read_bytes())
+        graph = files.graph.read_bytes() if files.graph.exists() else None
+        found = PolicyFiles(files.policy_description.read_bytes(), files.policy.read_bytes(), graph)
     except OSError as exc:
         raise PolicyUnusable(str(root), reason=f"its files cannot be read: {exc}") from exc
     if found.digest() != digest:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from arena_ray.model.events import (
     EPISODIC_RETURN,
+    GPU_UTILIZATION,
     AttemptStarted,
     Batch,
     CheckpointSaved,
@@ -32,10 +33,10 @@ class _Digest(Protocol):
 
 
 def extend_digest(digest: _Digest, event: Event, *, timing_tags: frozenset[str]) -> None:
-    """Add the metric rows of *event* to a sha256; those of *timing_tags* tell of the clock and are left out."""
+    """Add the metric rows of *event* to a sha256; those that tell of the clock or of the machine are left out."""
     if isinstance(event, TrainingStep):
         for tag, value in event.scalars.items():
-            if tag not in timing_tags:
+            if tag not in timing_tags and tag != GPU_UTILIZATION:
                 digest.update(f"{tag}\t{event.global_step}\t{value!r}\n".encode())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena_ray.model.errors import SpecError
 from arena_ray.model.states import Scope
 from arena_ray.plugin.description import PluginDescription, describe
 from arena_ray.plugin.discovery import BrokenPlugin, require_usable, settle, sources
@@ -41,6 +42,18 @@ class LoadedPlugins:
             problems={broken.name: broken.reason for broken in self.broken},
         )
         return self.plugins[name]
+
+
+def require_plugin(function: PluginFunction) -> Plugin:
+    """Return the plugin that *function* is.
+
+    Raises:
+        SpecError: It is none.
+    """
+    plugin = plugin_of(function)
+    if plugin is None:
+        raise SpecError(f"{function!r} is no plugin; mark it with @register_plugin")
+    return plugin
 
 
 def load_plugin(path: Path) -> PluginFunction:

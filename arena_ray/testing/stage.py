@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from arena_ray.host.connection import Connection
 from arena_ray.host.invocation import invoke, reason_of, spelled
-from arena_ray.model.errors import PluginMistake, SpecError
+from arena_ray.model.errors import PluginMistake
 from arena_ray.model.records import Note, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.model.states import ExecutionState, Scope
 from arena_ray.plugin.protocol import PluginStopped
-from arena_ray.plugin.registration import plugin_of
 from arena_ray.plugin.schema import check_settings
-from arena_ray.runner.arguments import check_flags
 from arena_ray.scheduling.looking import verdict_of
-from arena_ray.testing.stage_calls import answers_to_gatekeeper, answers_to_watcher, calls_on
+from arena_ray.testing.plugins import require_plugin
+from arena_ray.testing.stage_calls import answers_to_gatekeeper, answers_to_watcher, calls_on, require_scope
 from arena_ray.testing.stage_connection import (
     CutShort,
     LookingConnection,
@@ -36,7 +39,7 @@ class PluginStage:
     """Lets a plugin's function work as it would on a cluster, with the code that carries out its calls there.
 
     There is one experiment, with one revision. Time is the stage's own: it passes while the function waits, and a
-    little with each call. Runs train side by side. Nothing is written to disk, and no process is started.
+    little with each call. Runs train side by side. No process is started; nothing is written to disk but reports.
 
     Args:
         plugin: The function that ``@register_plugin`` marks.
@@ -74,12 +77,8 @@ class PluginStage:
         reports: int = 10,
         most_calls: int = 50_000,
     ) -> None:
-        marked = plugin_of(plugin)
-        if marked is None:
-            raise SpecError(f"{plugin!r} is no plugin; mark it with @register_plugin")
-        self.plugin = marked
-        place = f"plugin {marked.name}"
-        self._settings = check_settings(marked.schema, settings or {}, place=place)
+        self.plugin = require_plugin(plugin)
+        self._settings = check_settings(self.plugin.schema, settings or {}, place=f"plugin {self.plugin.name}")
         self._script = StagedScript.declared(script, has_config=config is not None)
         self._spec = ExperimentSpec(
             experiment="stage",
@@ -93,10 +92,9 @@ class PluginStage:
         )
         self._records = StageRecords(
             self._spec,
-            marked,
-            dict(settings or {}),
+            self.plugin,
+            self._settings,
             script=self._script,
-            flags=self._checked(self._spec),
             train=train,
             clock=StageClock(),
             pace=Pace(minutes_a_run * 60.0, reports),
@@ -106,6 +104,9 @@ class PluginStage:
         self.steps = steps_of(self._script.values(self._records.base_revision("").flags))
         """How long a run is."""
         self._most_calls = most_calls
+        self.reports_folder = Path(tempfile.gettempdir()) / f"arena-stage-{uuid.uuid4().hex}"
+        """Where the plugin's reports lie, as long as the stage is there."""
+        weakref.finalize(self, shutil.rmtree, self.reports_folder, ignore_errors=True)
         self.state: ExecutionState | None = None
         """How the execution has ended; None before."""
         self.reason: str | None = None
@@ -137,6 +138,26 @@ class PluginStage:
         """How much time has passed."""
         return self._records.clock.seconds / 60.0
 
+    def add_run(
+        self, *, hyperparameters: Mapping[str, FlagValue] | None = None, seed: int | None = None, minutes: float = 0.0
+    ) -> Run:
+        """Queue a run that somebody else starts, let it train for a while, and return it.
+
+        Args:
+            hyperparameters: Those that are other than in the experiment file.
+            seed: Its seed; by default the experiment file's.
+            minutes: How long it trains before the plugin sees it; others train meanwhile.
+
+        Raises:
+            SpecError: The script does not take these hyperparameters.
+        """
+        merged = self._spec.hyperparameters | dict(hyperparameters or {})
+        changes = {"hyperparameters": merged, "seed": self._spec.seed if seed is None else seed}
+        spec = self._spec.model_copy(update=changes)
+        run, _ = self._records.submit(spec, flags=self._script.check(spec), script=spec.script, bundle="staged")
+        self._records.pass_to(self._records.clock.seconds + minutes * 60.0)
+        return self._records.require_run(run.run_id)
+
     @property
     def calls(self) -> int:
         """How many calls of the api were answered in :meth:`run`."""
@@ -155,7 +176,7 @@ class PluginStage:
             AssertionError: It waits for what never ends, or makes calls without end.
             Exception: What the function raises.
         """
-        self._require_scope(Scope.EXPERIMENT, "run")
+        require_scope(self.plugin, Scope.EXPERIMENT, "run")
         if self._steering is not None:
             raise PluginMistake("this stage was played on; make another one for another run")
         stop = Stop(stop_at_call) if stop_after_minutes is None else Stop(stop_at_call, stop_after_minutes * 60.0)
@@ -192,12 +213,7 @@ class PluginStage:
         except Exception:
             if self.state is not ExecutionState.FAILED:
                 raise
-        if replay.calls < len(steering.journal):
-            call = steering.journal[replay.calls]
-            raise ReplayDiffers(
-                f"the plugin ended after {replay.calls} calls, and before it went on with {call.method} "
-                f"{call.arguments}; it must not depend on the time, on chance or on files that change"
-            )
+        replay.require_end()
 
     def look(self, step: int, *, run: int = 0, generation: int = 0) -> tuple[str, str]:
         """Let a function with scope run look at a run that has come to a step, and do what it says.
@@ -213,7 +229,7 @@ class PluginStage:
         Raises:
             PluginMistake: The function says something else; or the run does not train any more.
         """
-        self._require_scope(Scope.RUN, "look")
+        require_scope(self.plugin, Scope.RUN, "look")
         record = self._records.train_to(step, self._staged(run))
         names = ("name", "attempt", "global_step", "episodic_return", "steps_per_second")
         metadata = {name: getattr(record, name) for name in names}
@@ -242,13 +258,13 @@ class PluginStage:
         Raises:
             SpecError: An experiment file cannot say that, or the script does not take it.
         """
-        self._require_scope(Scope.REVISION, "propose")
+        require_scope(self.plugin, Scope.REVISION, "propose")
         merged = {
             key: {**getattr(self._spec, key), **value} if key in ("hyperparameters", "flags") else value
             for key, value in changes.items()
         }
         spec = ExperimentSpec.model_validate(self._spec.model_dump() | merged)
-        revision = ProposedRevision.of(spec, flags=self._checked(spec))
+        revision = ProposedRevision.of(spec, flags=self._script.check(spec))
         said = self._invoke(
             LookingConnection(answers_to_gatekeeper(self._records)),
             target_id=revision.digest(),
@@ -256,14 +272,6 @@ class PluginStage:
             metadata=revision.model_dump(mode="json"),
         )
         return list(verdict_of(travelled({"verdict": spelled(said)})).said)
-
-    def _require_scope(self, scope: Scope, call: str) -> None:
-        if self.plugin.scope is not scope:
-            proper = {Scope.EXPERIMENT: "run", Scope.RUN: "look", Scope.REVISION: "propose"}[self.plugin.scope]
-            raise PluginMistake(
-                f"{call}() is for plugins with scope {scope}; {self.plugin.name} has scope {self.plugin.scope}: "
-                f"call {proper}()"
-            )
 
     def _invoke(self, connection: Connection, *, occasion: str = "", **context: Any) -> Any:
         keys = {
@@ -276,20 +284,13 @@ class PluginStage:
             "settings": self._settings,
         }
         try:
-            return invoke(self.plugin.function, keys | context, connection, occasion=occasion)
+            return invoke(
+                self.plugin.function, keys | context, connection, reports=self.reports_folder, occasion=occasion
+            )
         except CutShort as cut:
             raise cut.reason from None
 
-    def _checked(self, spec: ExperimentSpec) -> dict[str, FlagValue]:
-        return check_flags(
-            self._script.arguments, script=spec.script, hyperparameters=spec.hyperparameters, flags=spec.flags
-        )
-
     def _staged(self, number: int) -> StagedRun:
         while len(self._records.staged) <= number:
-            seed = self._spec.seed + len(self._records.staged)
-            spec = self._spec.model_copy(update={"seed": seed})
-            flags = self._checked(spec)
-            revision_id = self.revisions[0].revision_id
-            self._records.submit(spec, flags=flags, script=spec.script, bundle="staged", revision_id=revision_id)
+            self.add_run(seed=self._spec.seed + len(self._records.staged))
         return self._records.staged[number]

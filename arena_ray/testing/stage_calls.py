@@ -7,14 +7,18 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
+from arena_ray.model.errors import PluginMistake
 from arena_ray.model.records import ProposedRevision
 from arena_ray.model.spec import ExperimentSpec
+from arena_ray.model.states import Scope
 from arena_ray.orchestrator.answers import answer_of
 from arena_ray.orchestrator.gate import Asker
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
+from arena_ray.plugin.registration import Plugin
 from arena_ray.scheduling.plugin_port import Call
+from arena_ray.testing.stage_reader import StageReader
 from arena_ray.testing.stage_records import StageRecords
 
 CarryOut = Callable[[Call], tuple[Any, dict[str, str] | None]]
@@ -26,6 +30,23 @@ class _OpenGate:
 
     def require(self, spec: ExperimentSpec, revision: ProposedRevision) -> None:
         return
+
+
+def require_scope(plugin: Plugin, scope: Scope, call: str) -> None:
+    """Refuse a call of the stage that is not for the scope of the plugin.
+
+    Raises:
+        PluginMistake: It is for another one.
+    """
+    if plugin.scope is not scope:
+        proper = {Scope.EXPERIMENT: "run", Scope.RUN: "look", Scope.REVISION: "propose"}[plugin.scope]
+        raise PluginMistake(
+            f"{call}() is for plugins with scope {scope}; {plugin.name} has scope {plugin.scope}: call {proper}()"
+        )
+
+
+def _looks_at(records: StageRecords) -> PluginLooks:
+    return PluginLooks(records, heard=records, reader=StageReader(records))
 
 
 def calls_on(records: StageRecords) -> PluginCalls:
@@ -42,7 +63,7 @@ def calls_on(records: StageRecords) -> PluginCalls:
     return PluginCalls(
         store=records,
         orders=orders,
-        looks=PluginLooks(records, heard=records),
+        looks=_looks_at(records),
         require=lambda execution_id, driver: records.execution,
         clock=records.clock.utc,
     )
@@ -61,7 +82,7 @@ def answers_to_watcher(records: StageRecords) -> CarryOut:
 
 def answers_to_gatekeeper(records: StageRecords) -> CarryOut:
     """Return what answers a plugin with scope revision: no execution is kept of it."""
-    looks = PluginLooks(records, heard=records)
+    looks = _looks_at(records)
     asker = Asker(records.experiment.experiment_id, records.experiment.name, records.execution.plugin)
 
     def carry_out(call: Call) -> tuple[Any, dict[str, str] | None]:

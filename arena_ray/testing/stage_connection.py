@@ -153,7 +153,7 @@ class SteeringConnection(Connection):
         if ahead:
             self._is_settled = False
             return min(ahead)
-        if not self._is_settled:  # a wait looks only so often: it may not have seen the last change
+        if not self._is_settled:  # who waits looks only so often, and may not have seen the last change
             self._is_settled = True
             return now + LONGEST_PAUSE_S
         hanging = [run.record.name for run in self._records.staged if not run.record.state.is_final]
@@ -201,10 +201,10 @@ class ReplayConnection(Connection):
 
     def __init__(self, journal: Sequence[JournalEntry], *, stopped_at: int | None) -> None:
         super().__init__()
+        self._entries = journal
         self._journal = Journal(journal)
         self._stopped_at = stopped_at
-        self.calls = 0
-        """So many were answered."""
+        self._answered = 0
         self.is_repeating = True
 
     def _ask(self, call: Message, *, until_stopped: bool) -> Message:
@@ -220,8 +220,21 @@ class ReplayConnection(Connection):
         if entry is None:
             text = f"call {told.number} of the plugin ({call['where']}) is {told.method} {told.arguments} now"
             raise CutShort(ReplayDiffers(f"{text}, and the function had ended there before"))
-        self.calls += 1
+        self._answered += 1
         return {"answer": entry.answer, "error": entry.error, "is_recorded": True}
+
+    def require_end(self) -> None:
+        """Refuse that the function has ended before it came to the end of the journal.
+
+        Raises:
+            ReplayDiffers: It has.
+        """
+        if self._answered < len(self._entries):
+            call = self._entries[self._answered]
+            raise ReplayDiffers(
+                f"the plugin ended after {self._answered} calls, and before it went on with {call.method} "
+                f"{call.arguments}; it must not depend on the time, on chance or on files that change"
+            )
 
 
 def travelled(keys: Mapping[str, Any]) -> Message:

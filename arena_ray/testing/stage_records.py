@@ -12,6 +12,7 @@ from arena_ray.model.records import Execution, Experiment, JournalEntry, Note, R
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.model.states import ExecutionState, RunState, Scope
 from arena_ray.plugin.registration import Plugin
+from arena_ray.plugin.schema import plain_settings
 from arena_ray.registry.columns import storable
 from arena_ray.registry.submission import Authorship, Submission
 from arena_ray.testing.staged_script import StagedScript
@@ -28,7 +29,6 @@ class StageRecords:
         plugin: Whose execution is kept.
         settings: Those of the execution.
         script: The one of *spec*.
-        flags: All that it is given.
         train: Stands for it.
         clock: The stage's.
         pace: How runs train.
@@ -41,7 +41,6 @@ class StageRecords:
         settings: Mapping[str, Any],
         *,
         script: StagedScript,
-        flags: Mapping[str, FlagValue],
         train: Train,
         clock: StageClock,
         pace: Pace,
@@ -57,13 +56,13 @@ class StageRecords:
         self._calls: dict[int, JournalEntry] = {}
         now = clock.utc()
         self.experiment = Experiment(experiment_id=EXPERIMENT_ID, name=spec.experiment, created_at=now)
-        base = self._ensure_revision(Submission(spec, flags=flags, script=spec.script, bundle="staged"))
+        base = self._ensure_revision(Submission(spec, flags=script.check(spec), script=spec.script, bundle="staged"))
         self.execution = Execution(
             execution_id="execution-1",
             experiment_id=EXPERIMENT_ID,
             experiment=spec.experiment,
             plugin=plugin.name,
-            settings=dict(settings),
+            settings=plain_settings(settings),
             spec=spec,
             state=ExecutionState.RUNNING,
             created_at=now,
@@ -262,10 +261,13 @@ class StageRecords:
         revision_id: str | None = None,
         execution_id: str | None = None,
         call: str | None = None,
-    ) -> Note:
+    ) -> tuple[Note, bool]:
         """Write a note down; each call of the execution writes one."""
         number = len(self._notes) + 1
-        note = Note(
+        place = number if execution_id is None else call
+        if place in self._notes:
+            return self._notes[place], False
+        self._notes[place] = Note(
             note_id=f"note-{number}",
             experiment_id=experiment_id,
             execution_id=execution_id,
@@ -274,7 +276,7 @@ class StageRecords:
             text=storable(text),
             created_at=self.clock.utc(),
         )
-        return self._notes.setdefault(number if execution_id is None else call, note)
+        return self._notes[place], True
 
     def list_notes(self, experiment_id: str) -> list[Note]:
         """Return all notes, oldest first."""

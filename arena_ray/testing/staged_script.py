@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena_ray.model.spec import FlagValue
-from arena_ray.runner.arguments import read_arguments
+from arena_ray.model.spec import ExperimentSpec, FlagValue
+from arena_ray.runner.arguments import check_flags, read_arguments
 from arena_ray.runner.bundle import Bundle
 from arena_ray.runner.protocol import Capabilities, ScriptArgument, ScriptReport
 
@@ -61,6 +61,14 @@ class StagedScript:
     def load(self, digest: str) -> Bundle:
         """Return its files."""
         return Bundle(entry="script.py", files={"script.py": ""})
+
+    def check(self, spec: ExperimentSpec) -> dict[str, FlagValue]:
+        """Return all that it is given by *spec*.
+
+        Raises:
+            SpecError: It does not take that.
+        """
+        return check_flags(self.arguments, script=spec.script, hyperparameters=spec.hyperparameters, flags=spec.flags)
 
     def values(self, given: Mapping[str, FlagValue]) -> dict[str, FlagValue]:
         """Return all its flags: as *given*, or else their defaults."""

@@ -1,10 +1,11 @@
-"""Hyperparameter sweeps: on a grid, at random or by Optuna, with early stopping by ASHA."""
+"""Hyperparameter sweeps: on a grid, at random or by Optuna, with early stopping by ASHA or a race between seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from arena_ray.model.configurations import mistake_of_seeds
 from arena_ray.model.errors import SpecError
 from arena_ray.plugin import (
     Asha,
@@ -13,15 +14,17 @@ from arena_ray.plugin import (
     PluginApi,
     PluginContext,
     RandomSearch,
+    SeedRace,
     StudyResult,
     Tpe,
     register_plugin,
+    seed_report,
 )
 
 
 def check(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong between the settings."""
-    return [*_mistakes_of_search(settings), *_mistakes_of_scheduler(settings)]
+    return [*_mistakes_of_search(settings), *_mistakes_of_scheduler(settings), *_mistakes_of_seeds(settings)]
 
 
 def _mistakes_of_search(settings: Mapping[str, Any]) -> list[str]:
@@ -51,6 +54,23 @@ def _mistakes_of_scheduler(settings: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def _mistakes_of_seeds(settings: Mapping[str, Any]) -> list[str]:
+    least, most, confidence = settings["min_seeds"], settings["max_seeds"], settings["confidence"]
+    mistakes = []
+    if confidence is not None and not 0 < confidence < 1:
+        mistakes.append(f"confidence must lie between 0 and 1, but is {confidence:g}")
+    if least is None:
+        return mistakes
+    if mistake := mistake_of_seeds(least, most or least):
+        mistakes.append(mistake)
+    if max(least, most or least) > 1 and settings["scheduler"] == "asha":
+        mistakes.append(
+            "min_seeds and max_seeds have no effect with scheduler: asha: "
+            "what it stops early has no score that could be compared over seeds"
+        )
+    return mistakes
+
+
 @register_plugin(
     name="hyperparameter_sweeper",
     scope="experiment",
@@ -74,7 +94,7 @@ def _mistakes_of_scheduler(settings: Mapping[str, Any]) -> list[str]:
         "num_samples": {
             "type": "int",
             "min": 1,
-            "description": "Runs; needed but for search: grid.",
+            "description": "Samples, a run each and seed; needed but for search: grid.",
         },
         "scheduler": {
             "type": "choice",
@@ -121,10 +141,28 @@ def _mistakes_of_scheduler(settings: Mapping[str, Any]) -> list[str]:
             "min": 1,
             "description": "Samples that are drawn at random before TPE proposes any.",
         },
+        "min_seeds": {
+            "type": "int",
+            "default": 1,
+            "min": 1,
+            "description": "Seeds that each sample is trained with; it is judged by its interquartile mean over them.",
+        },
+        "max_seeds": {
+            "type": "int",
+            "min": 1,
+            "description": "Seeds up to which those samples get more that are close to the best; else min_seeds.",
+        },
+        "confidence": {
+            "type": "float",
+            "default": 0.95,
+            "min": 0,
+            "max": 1,
+            "description": "How sure the intervals are whose overlap means close.",
+        },
     },
 )
 def hyperparameter_sweeper(context: PluginContext, api: PluginApi) -> StudyResult:
-    """Train one run for each sample of the search space."""
+    """Train a run for each sample of the search space, or one a seed."""
     settings = context.settings
     searches: dict[str, GridSearch | RandomSearch | Tpe] = {
         "grid": GridSearch(),
@@ -138,7 +176,10 @@ def hyperparameter_sweeper(context: PluginContext, api: PluginApi) -> StudyResul
             reduction_factor=settings["reduction_factor"],
             max_steps=settings["max_steps"],
         )
-    return api.tune(
+    most_seeds = settings["max_seeds"] or settings["min_seeds"]
+    if most_seeds > 1:
+        scheduler = SeedRace(min_seeds=settings["min_seeds"], max_seeds=most_seeds, confidence=settings["confidence"])
+    result = api.tune(
         param_space=settings["param_space"],
         num_samples=settings["num_samples"],
         scheduler=scheduler,
@@ -147,3 +188,6 @@ def hyperparameter_sweeper(context: PluginContext, api: PluginApi) -> StudyResul
         mode=settings["mode"],
         max_concurrent=settings["max_concurrent"],
     )
+    if result.configurations:
+        api.add_note(seed_report(result))
+    return result

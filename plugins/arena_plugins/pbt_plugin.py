@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from arena_ray.plugin import Pbt, PluginApi, PluginContext, StudyResult, register_plugin
+from arena_ray.plugin import Pbt, PluginApi, PluginContext, SearchSpace, StudyResult, register_plugin
 
 
 def check(settings: Mapping[str, Any]) -> list[str]:
@@ -16,7 +16,15 @@ def check(settings: Mapping[str, Any]) -> list[str]:
     factors = settings["perturbation_factors"] or []
     if not all(isinstance(factor, int | float) and factor > 0 for factor in factors):
         mistakes.append(f"perturbation_factors must be two numbers above 0, not {factors}")
+    space = settings["param_space"]
+    if settings["explore"] == "pb2" and space and not _has_numbers(space):
+        mistakes.append("explore: pb2 proposes numbers, and param_space has only choices; use explore: perturb")
     return mistakes
+
+
+def _has_numbers(space: SearchSpace) -> bool:
+    parents = {name for dimension in space.dimensions.values() for name in dimension.when}
+    return any(each.kind != "choice" and name not in parents for name, each in space.dimensions.items())
 
 
 @register_plugin(
@@ -79,6 +87,12 @@ def check(settings: Mapping[str, Any]) -> list[str]:
             "max": 2,
             "description": "By what a hyperparameter is multiplied: by one of these, at random.",
         },
+        "explore": {
+            "type": "choice",
+            "default": "perturb",
+            "options": ["perturb", "pb2"],
+            "description": "Whether the better run's values are changed by chance, or its numbers are proposed by PB2.",
+        },
         "min_gap": {
             "type": "float",
             "default": 0.1,
@@ -106,6 +120,7 @@ def pbt(context: PluginContext, api: PluginApi) -> StudyResult:
             perturbation_factors=(first, second),
             min_gap=settings["min_gap"],
             synchronous=settings["synchronous"],
+            explore=settings["explore"],
         ),
         metric=settings["metric"],
         mode=settings["mode"],

@@ -15,6 +15,7 @@ from host_kit import ThreadHost
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome, ExecutionState, RunState
 from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.registry.certificates import load_certificate
 from arena_ray.scheduling import waits
 from arena_ray.scheduling.execution import ExecutionDriver
 
@@ -86,6 +87,8 @@ def sweep(context: Any, api: Any) -> None:
     api.wait(seconds=0.01)
     mutated = api.mutate_config({"learning_rate": best_rate})
     api.create_revision("mutated", hyperparameters=mutated, notes=str(len(api.db.runs.find())))
+    assert api.add_note("kept", key="kept")
+    assert not api.add_note("kept", key="kept")
     api.add_note(f"✅ best {best_rate}: {best:g} of {len(api.get_experiment_data()['runs'])}", key="best")
 
 
@@ -126,8 +129,10 @@ class World:
         """Return all that a user sees of the execution."""
         store, experiment_id = self.core._store, self.execution.experiment_id
         runs = {run.run_id: run for run in store.list_runs(experiment=experiment_id)}
+        certificate = load_certificate(store, store.get_execution(self.execution.execution_id))
         return {
             "state": store.get_execution(self.execution.execution_id).state,
+            "certificate": (certificate.problems, certificate.digest()),
             "runs": [(run.member, run.hyperparameters, run.seed, run.state) for run in runs.values()],
             "revisions": [
                 (each.number, each.name, each.hyperparameters) for each in store.list_revisions(experiment_id)
@@ -164,8 +169,9 @@ def test_an_execution_survives_a_death_at_each_of_its_calls(world_of: Callable[.
     faultless = world_of(sweep)
     calls = faultless.drive()
     expected = faultless.outcome()
-    assert (expected["state"], len(expected["runs"]), len(expected["notes"])) == (ExecutionState.COMPLETED, 2, 3)
+    assert (expected["state"], len(expected["runs"]), len(expected["notes"])) == (ExecutionState.COMPLETED, 2, 4)
     rate = expected["revisions"][-1][2]["learning_rate"]
+    assert expected["certificate"][0] == []
     assert rate != 1e-3
     assert rate == pytest.approx(1e-3, rel=0.2)
     assert calls > 15

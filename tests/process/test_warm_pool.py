@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 import arena_ray.harness
+from arena_ray.model.paths import RunFiles
+from arena_ray.runner.attempt import Launch, start_process
 from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.warm_pool import NoWarmStart, Server, WarmPool, servers
 
@@ -210,6 +212,67 @@ def test_a_directory_that_others_can_write_into_is_refused(start: Start, pool: W
     pool.directory.chmod(0o777)
     with pytest.raises(NoWarmStart, match="not this user's alone"):
         start()
+
+
+WITH_TORCH = """
+    import torch
+    class Learner:
+        def train(self):
+            pass
+    learner = Learner()
+    for step in range(5):
+        learner.train()
+"""
+
+
+def stand_in_for_torch(tmp_path: Path, *, has_cuda: bool) -> str:
+    """Write a module ``torch`` that has initialised CUDA while it was imported, or not, and return its directory."""
+    (tmp_path / "modules").mkdir()
+    source = f"class cuda:\n    is_initialized = staticmethod(lambda: {has_cuda})\n"
+    (tmp_path / "modules" / "torch.py").write_text(source)
+    return str(tmp_path / "modules")
+
+
+def test_a_server_that_has_initialised_cuda_forks_no_run_that_has_a_gpu(
+    start: Start, pool: WarmPool, tmp_path: Path
+) -> None:
+    path = stand_in_for_torch(tmp_path, has_cuda=True)
+    for visible in ("0", "0,1"):
+        with pytest.raises(NoWarmStart, match="an import has initialised CUDA, which no fork survives"):
+            start(WITH_TORCH, modules=("torch",), PYTHONPATH=path, CUDA_VISIBLE_DEVICES=visible)
+    how, _ = finish(start(WITH_TORCH, modules=("torch",), PYTHONPATH=path))
+    assert (how.exit_code, [server.modules for server in of(pool.owner)]) == (0, [("torch",)])
+
+
+def test_a_server_that_has_not_forks_runs_that_have_a_gpu(start: Start, tmp_path: Path) -> None:
+    path = stand_in_for_torch(tmp_path, has_cuda=False)
+    how, _ = finish(start(WITH_TORCH, modules=("torch",), PYTHONPATH=path, CUDA_VISIBLE_DEVICES="0"))
+    assert how.exit_code == 0
+
+
+def test_a_run_that_is_not_forked_starts_in_a_new_interpreter_with_a_note(pool: WarmPool, tmp_path: Path) -> None:
+    path, script, files = stand_in_for_torch(tmp_path, has_cuda=True), tmp_path / "script.py", RunFiles(tmp_path, "run")
+    script.write_text("import os\nprint(os.getppid(), flush=True)\n")
+    files.attempt(1).mkdir(parents=True)
+    launch = Launch(
+        run_id="run",
+        attempt=1,
+        command=[sys.executable, "-u", str(HARNESS), "--fd", "{fd}", "--attempt", "1", "--", str(script)],
+        env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "0"},
+        files=files,
+        snapshot_every_s=60.0,
+        start_timeout_s=60.0,
+        starter=partial(pool.start, modules=("torch",)),
+    )
+    notes: list[str] = []
+    process = start_process(launch, note=notes.append)
+    how = process.wait(60.0)
+    process.end()
+    assert how is not None
+    assert how.exit_code == 0
+    [note] = notes
+    assert "initialised CUDA" in note
+    assert note.endswith("it starts in a new interpreter")
 
 
 def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path, pool: WarmPool) -> None:

@@ -121,10 +121,12 @@ def test_a_diverged_run_is_replaced(arena: Arena) -> None:
 
 
 @pytest.mark.slow
-def test_one_slot_at_a_time_the_same_seed_gives_the_same_lineage_and_weights(arena: Arena) -> None:
+@pytest.mark.parametrize("explore", ["perturb", "pb2"])
+def test_one_slot_at_a_time_the_same_seed_gives_the_same_lineage_and_weights(arena: Arena, explore: str) -> None:
     def once() -> tuple[list[tuple[object, ...]], list[str]]:
         flags = {"sleep_s": 0, "total_timesteps": 250}
-        lineage = ended(arena, start_population(arena, cpu=4, population=3, flags=flags), timeout_s=300)
+        settings = {"explore": explore, "perturbation_interval": 40}
+        lineage = ended(arena, start_population(arena, cpu=4, population=3, flags=flags, **settings), timeout_s=300)
         member = {run.run_id: run.member for run in lineage.runs}
         told = [
             (member[one.run_id], member[one.donor_run_id], one.global_step, one.donor_milestone, one.hyperparameters)

@@ -131,6 +131,30 @@ def test_a_synchronous_population_lives_through_all_that_is_done_to_it(arena: Ar
         assert numbers == list(range(1, 8))
 
 
+def race_between(*places: float) -> dict[str, object]:
+    return {"search": "grid", "param_space": {"x": {"choice": list(places)}}, "min_seeds": 3, "max_seeds": 4}
+
+
+def seeds_by_x(lineage: Lineage) -> dict[float, list[int]]:
+    """Return the seeds of each place, counted from the experiment's."""
+    assert {run.state for run in lineage.runs} == {RunState.COMPLETED}
+    first = min(run.seed for run in lineage.runs)
+    seeds: dict[float, list[int]] = {}
+    for run in sorted(lineage.runs, key=lambda run: run.seed):
+        seeds.setdefault(float(run.hyperparameters["x"]), []).append(run.seed - first)
+    return seeds
+
+
+def test_a_race_gives_seeds_to_contenders_that_cannot_be_told_apart_and_a_note_ranks_them(arena: Arena) -> None:
+    # At 2 and at 4 the hill is equally high.
+    experiment = start_sweep(arena, flags={"total_timesteps": 10}, **race_between(2.0, 4.0))
+    assert seeds_by_x(ended(arena, experiment)) == {2.0: [0, 1, 2, 3], 4.0: [0, 1, 2, 3]}
+    assert [each.iqm for each in arena.client.ranking(experiment).configurations] == [9.0, 9.0]
+    [note] = [note.text for note in arena.client.notes(experiment)]
+    assert note.startswith("2 configurations in 8 runs: the best is not clear")
+    assert "CPU-hours were saved by 0 runs not made" in note
+
+
 @pytest.mark.slow
 def test_tpe_comes_nearer_to_the_top_than_chance(arena: Arena) -> None:
     settings = {"search": "tpe", "n_startup": 5, "num_samples": 16, "max_concurrent": 2, "param_space": UNIFORM}
@@ -160,3 +184,15 @@ def test_a_sweep_goes_on_when_its_driver_and_orchestrator_are_killed(arena: Aren
     lineage = ended(arena, experiment, timeout_s=180)
     assert [run.state for run in lineage.runs] == [RunState.COMPLETED] * 8
     assert most_at_once(lineage.runs) == 2
+
+
+@pytest.mark.slow
+def test_a_race_gives_more_seeds_to_close_contenders_only_also_after_its_driver_was_killed(arena: Arena) -> None:
+    hurry = Hurry(arena.workspace.home)
+    experiment = start_sweep(arena, flags=hurry.flags(passes=20), **race_between(2.0, 4.0, 9.0))
+    wait_until(lambda: at_work(arena, experiment) == 4, what="four runs at work")
+    arena.kill_services("DriverActor")
+    hurry.now()
+    assert seeds_by_x(ended(arena, experiment)) == {2.0: [0, 1, 2, 3], 4.0: [0, 1, 2, 3], 9.0: [0, 1, 2]}
+    [note] = [note.text for note in arena.client.notes(experiment)]
+    assert "CPU-hours were saved by 1 run not made" in note

@@ -16,8 +16,9 @@ LEVELS = [
     {"orchestrator"},
     {"scheduling", "serving"},
     {"registry", "telemetry", "datasets", "host"},
-    {"runner", "plugin"},
+    {"runner", "plugin", "plots"},
     {"model"},
+    {"statistics"},
 ]
 ALONE = {"harness"}
 # The harness is read, not run, where a script is inspected or started: by path, and for the search of its main loop.
@@ -105,9 +106,20 @@ def test_shipped_plugins_enter_by_the_public_door() -> None:
 
 @pytest.mark.parametrize(
     "room",
-    ["cli", "host.api", "model", "orchestrator.client", "plugin", "registry", "runner", "telemetry", "testing.stage"],
+    [
+        "cli",
+        "host.api",
+        "model",
+        "orchestrator.client",
+        "plots",
+        "plugin",
+        "registry",
+        "runner",
+        "telemetry",
+        "testing.stage",
+    ],
 )
-def test_it_can_be_imported_without_ray_and_torch(room: str) -> None:
-    code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch') if m in sys.modules])"
+def test_it_can_be_imported_without_ray_torch_and_matplotlib(room: str) -> None:
+    code = f"import sys, arena_ray.{room}; print([m for m in ('ray', 'torch', 'matplotlib') if m in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout.strip() == "[]"

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from arena_ray.model.errors import IllegalTransition
-from arena_ray.model.records import Execution, Experiment, Run
+from arena_ray.model.records import Execution, Experiment, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, PluginCall
 from arena_ray.model.states import AttemptOutcome, ExecutionState, Intent, RunState
 from arena_ray.registry.store import Store
+from arena_ray.registry.submission import Authorship
 from arena_ray.runner.preflight import Submission
 
 MANY = 1_000_000
@@ -60,6 +61,8 @@ class PlayedOrchestrator:
         self.last_step = 1000
         self.outcome = RunState.COMPLETED
         self.execution_outcome = ExecutionState.COMPLETED
+        self.seeds = 1
+        """Runs with the same hyperparameters, in a population."""
         self.requests: list[str] = []
         self.policies: Any = None
         """What keeps policies, where a test has some."""
@@ -91,7 +94,8 @@ class PlayedOrchestrator:
         )
         if created:
             for member in range(plugin.settings["population"]):
-                own = spec.model_copy(update={"hyperparameters": {"learning_rate": (member + 1) / 1000}})
+                values = {"learning_rate": (member // self.seeds + 1) / 1000}
+                own = spec.model_copy(update={"hyperparameters": values, "seed": spec.seed + member % self.seeds})
                 seat = {"execution_id": execution.execution_id, "member": member}
                 run, _ = self._store.submit(own, **told, **seat)
                 self._play(run)
@@ -104,6 +108,39 @@ class PlayedOrchestrator:
         spec = ExperimentSpec(experiment=name, runner="cleanrl", script="ppo", env_id="CartPole-v1", plugin=plugin)
         told: dict[str, Any] = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
         return self._start_plugin(spec, plugin, force_new=force_new, told=told)
+
+    def successors_replay(
+        self, key: str, *, seed: int | None, force_new: bool, request_id: str | None
+    ) -> SimpleNamespace:
+        assert request_id
+        run = self._store.require_run(key)
+        plugin = PluginCall(name="replay_schedule", settings={"population": 1})
+        spec = ExperimentSpec(
+            experiment=run.experiment,
+            runner="cleanrl",
+            script="ppo",
+            env_id="CartPole-v1",
+            plugin=plugin,
+            seed=seed or 1,
+        )
+        told: dict[str, Any] = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
+        return self._start_plugin(spec, plugin, force_new=force_new, told=told)
+
+    def successors_promote(self, key: str, *, name: str | None, request_id: str | None) -> Revision:
+        assert request_id
+        run = self._store.require_run(key)
+        revision = self._store.get_revision(run.revision_id)
+        assert revision is not None
+        spec = ExperimentSpec(
+            experiment=run.experiment,
+            runner="cleanrl",
+            script="ppo",
+            env_id="CartPole-v1",
+            hyperparameters=run.hyperparameters,
+        )
+        author = Authorship(None, request_id, revision.revision_id, name=name or "promoted", notes=f"from {run.name}")
+        told: dict[str, Any] = {"flags": run.hyperparameters, "script": "ppo", "bundle": "b" * 64}
+        return self._store.add_revision(spec, author=author, **told)
 
     def experiments_stop(self, name: str, *, now: bool) -> tuple[Experiment, Execution, list[Run]]:
         return self._steer(name, ExecutionState.STOPPED, Intent.STOP_NOW if now else Intent.STOP)

@@ -11,7 +11,9 @@ import pytest
 from arena_ray.cli.app import arena
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^### `arena ([a-z]+(?: [a-z]+)*)[^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
+SECTIONS = dict(
+    re.findall(r"^### `arena ([a-z-]+(?: [a-z-]+)*)[^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+)
 COMMON = {"--json", "--debug"}
 COMMANDS = {
     f"{name} {sub}".strip(): command

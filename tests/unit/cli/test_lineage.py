@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.lineages import SETTINGS, exploit_of
+from lineages import SETTINGS, exploit_of
 from unit.cli.played import progress
 from unit.cli.test_reading import add_checkpoint
 
@@ -86,6 +86,39 @@ def test_the_gateway_answers_as_the_registry_does(
     assert asked.exit_code == 0
     workspace.gateway.unlink()
     assert json.loads(asked.stdout) == json.loads(arena("lineage", "race", "--json").stdout)
+
+
+def test_it_is_drawn_into_a_file_instead_and_as_json_besides(
+    arena: Arena, race: list[Run], workspace: Workspace
+) -> None:
+    path = workspace.home / "lineage.svg"
+    drawn = arena("lineage", "race", "--plot", path, "--colour", "learning_rate")
+    assert (drawn.exit_code, drawn.stdout) == (0, "")
+    assert f"drawn into {path}" in drawn.stderr
+    assert "learning_rate" in path.read_text()
+    told = json.loads(arena("lineage", "race", "--plot", path, "--json").stdout)
+    assert told["winner"] == race[1].run_id
+    assert "episodic_return" in path.read_text()
+
+
+def test_what_cannot_be_drawn_is_an_error(arena: Arena, race: list[Run], workspace: Workspace) -> None:
+    for words, said in [(["x.jpeg"], ".png or .svg"), (["x.png", "--colour", "ent_cof"], "did you mean 'ent_coef'")]:
+        result = arena("lineage", "race", "--plot", workspace.home / words[0], *words[1:])
+        assert result.exit_code == 1
+        assert said in result.stderr
+    assert not (workspace.home / "x.png").exists()
+
+
+def test_that_of_an_earlier_execution_is_shown_by_its_id_or_its_plugin(
+    arena: Arena, race: list[Run], store: Store
+) -> None:
+    first = store.list_executions()[0]
+    told = {"flags": {}, "script": "ppo", "bundle": "b" * 64}
+    store.begin_execution(first.spec, plugin="replay_schedule", settings={}, digest="e", **told)
+    assert "replay_schedule on race" in arena("lineage", "race").stdout
+    for key in (first.execution_id, "pbt"):
+        assert "pbt on race" in arena("lineage", "race", "--execution", key).stdout
+    assert "no execution 'ptb'; did you mean 'pbt'?" in arena("lineage", "race", "--execution", "ptb").stderr
 
 
 def test_without_a_plugin_it_says_so(arena: Arena, add_run: AddRun) -> None:

@@ -23,6 +23,7 @@ from arena_ray.model.states import AttemptOutcome, RunState
 from arena_ray.orchestrator.api import GatewayAddress
 from arena_ray.orchestrator.policies import Policies
 from arena_ray.registry.store import Store
+from arena_ray.runner.graph_export import ExportedGraph, NoGraph
 
 if TYPE_CHECKING:
     from conftest import Arena, PlayedOrchestrator
@@ -31,12 +32,16 @@ __all__ = ["make_checkpoint"]
 LEVEL = "[0, 0, 0, 0]"
 
 
+def export(checkpoint: Checkpoint) -> ExportedGraph:
+    """Take the place of a process that would make a graph."""
+    raise NoGraph("it has a memory")
+
+
 @pytest.fixture
 def policies(workspace: Workspace, store: Store, orchestrator: PlayedOrchestrator) -> Iterator[Policies]:
     endpoints = LocalEndpoints()
-    orchestrator.policies = Policies(
-        workspace, store=store, endpoints=endpoints, token=lambda: None, removal_patience_s=5.0
-    )
+    options = {"token": lambda: None, "exporter": export, "removal_patience_s": 5.0}
+    orchestrator.policies = Policies(workspace, store=store, endpoints=endpoints, **options)
     is_over = threading.Event()
 
     def keep() -> None:
@@ -115,10 +120,13 @@ def test_deploy_as_json_is_the_version_with_its_endpoint(
 def test_a_checkpoint_without_a_policy_is_refused_in_one_line(
     arena: Arena, gateway: GatewayAddress, trained: Callable[..., Run]
 ) -> None:
-    described = changed(DESCRIPTION, "policy", None) | {"missing": "the script holds no torch module"}
+    described = changed(DESCRIPTION, "policy", None) | {"missing": "a Conv2d cannot be described"}
+    result = arena("deploy", trained(description={**described, "environment": None}).run_id, "--name", "p")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("cannot be used: no policy was exported: a Conv2d cannot be described\n")
     result = arena("deploy", trained(description=described).run_id, "--name", "p")
     assert result.exit_code == 1
-    assert result.stderr.endswith("cannot be used: no policy was exported: the script holds no torch module\n")
+    assert result.stderr.endswith("a Conv2d cannot be described; nor can a graph be made of it: it has a memory\n")
 
 
 def test_one_that_fails_while_it_is_loaded_is_an_error_with_the_reason(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import io
 
+from lineages import execution_of, exploit_of, lineage_of, member, race
 from rich.console import Console
-from unit.cli.lineages import execution_of, exploit_of, lineage_of, member, race
 
 from arena_ray.cli.population import PlainPopulationView, Population, drawing
 from arena_ray.model.records import Lineage, Run

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from unit.cli.lineages import execution_of, lineage_of, member, milestone, race
+from lineages import execution_of, lineage_of, member, milestone, race
 
 from arena_ray.cli.ranking import Ranking, setting
 from arena_ray.model.records import Run

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.lineages import execution_of, lineage_of, member
+from lineages import execution_of, lineage_of, member
 from unit.cli.played import MANY, wait_for, wait_for_line
 
 from arena_ray.cli.study import is_well, pause_and_wait
@@ -74,6 +74,18 @@ def test_where_all_fails_none_is_the_best_the_reason_is_told_and_the_exit_code_i
     assert result.exit_code == 1
     assert "failed: played" in result.stdout
     assert "no run has completed with a return, so none is the best" in result.stdout
+
+
+def test_runs_that_differ_in_their_seeds_are_ranked_as_one_configuration(
+    arena: Arena, plugin_file: Path, gateway: GatewayAddress, orchestrator: PlayedOrchestrator
+) -> None:
+    orchestrator.seeds = 2
+    lines = arena("run", plugin_file).stdout.splitlines()
+    head = next(at for at, line in enumerate(lines) if "IQM OF RETURN" in line)
+    assert lines[head].split()[:4] == ["RANK", "LEARNING_RATE", "SEEDS", "MISSING"]
+    assert lines[head + 1].split()[:4] == ["1", "0.001", "2", "0"]
+    [only] = json.loads(arena("run", plugin_file, "--new", "--json").stdout)["configurations"]
+    assert only["seeds"] == [1, 2]
 
 
 def test_detach_returns_at_once_and_as_json_with_what_the_plugin_does(

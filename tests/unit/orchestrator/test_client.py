@@ -172,6 +172,8 @@ def test_the_token_is_not_in_what_is_printed_of_an_address(address: GatewayAddre
         (lambda c: c.lineage("demo", "x1"), "GET", "/api/v1/experiments/demo/lineage?execution=x1"),
         (lambda c: c.stop_experiment("demo"), "POST", "/api/v1/experiments/demo/stop"),
         (lambda c: c.pause_experiment("demo"), "POST", "/api/v1/experiments/demo/pause"),
+        (lambda c: c.replay_schedule("a", seed=3), "POST", "/api/v1/runs/a/replay"),
+        (lambda c: c.promote("a", name="best"), "POST", "/api/v1/runs/a/promote"),
         (lambda c: c.resume_experiment("demo"), "POST", "/api/v1/experiments/demo/resume"),
     ],
 )

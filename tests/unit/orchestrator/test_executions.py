@@ -11,6 +11,7 @@ from arena_ray.model.events import AttemptStarted, Batch, CheckpointSaved, Episo
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome, ExecutionState, Intent, RunState
 from arena_ray.orchestrator.core import Orchestrator
+from arena_ray.orchestrator.reader import RegistryReader
 
 PLUGIN = {
     "name": "pbt",
@@ -194,3 +195,16 @@ def test_final_scores_are_of_those_that_have_one(core, world) -> None:
     scores = core.executions.final_scores(world.execution.execution_id, metric="losses/value")
     assert scores == {measured.run_id: 2.5}
     assert other.run_id not in scores
+
+
+def test_durations_are_those_of_all_attempts_of_a_run_and_none_of_one_that_waits(core, world, workspace) -> None:
+    run, waiting = world.add(0), world.add(1)
+    for token in ("first", "second"):
+        number = world.begin(run, token)
+        outcome = AttemptOutcome.COMPLETED if token == "second" else AttemptOutcome.LOST
+        core.end_attempt(run.run_id, attempt=number, outcome=outcome, reason=None)
+    with RegistryReader(workspace) as reader:
+        took = [(one.ended_at - one.started_at).total_seconds() for one in reader.attempts(run.run_id)]
+    durations = core.executions.durations(world.execution.execution_id)
+    assert durations == {run.run_id: sum(took), waiting.run_id: 0}
+    assert len(took) == 2

@@ -74,7 +74,14 @@ def execution(http, submission_of):
 def test_a_submission_with_a_plugin_begins_its_execution(http, execution) -> None:
     assert (execution["plugin"], execution["state"], execution["experiment"]) == ("pbt", "running", "x")
     assert http.get("/experiments/x/executions").json() == [execution]
-    lineage = {"experiment": "x", "execution": execution, "runs": [], "milestones": [], "exploits": []}
+    lineage = {
+        "experiment": "x",
+        "execution": execution,
+        "runs": [],
+        "milestones": [],
+        "exploits": [],
+        "final_scores": {},
+    }
     assert http.get("/experiments/x/lineage").json() == lineage
     assert http.get("/experiments/x/lineage", params={"execution": execution["execution_id"]}).json() == lineage
     assert http.get("/experiments/x/lineage", params={"execution": "none"}).status_code == 404
@@ -128,3 +135,15 @@ def test_the_api_describes_itself(http) -> None:
     operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
     assert {"start", "stop_run", "stream_log", "pause_run", "resume_run"} <= operations
     assert {"stop_experiment", "pause_experiment", "resume_experiment"} <= operations
+
+
+def test_a_run_is_promoted_and_replayed(http, core, execution) -> None:
+    core.claim_experiment(execution["experiment_id"], driver="d")
+    keys = {"driver": "d", "member": 0, "hyperparameters": {"learning_rate": 1e-3}, "seed": 1}
+    run = core.executions.add_run(execution["execution_id"], **keys)
+    revision = http.post(f"/runs/{run.name}/promote", json={"name": "best"}).json()
+    assert (revision["name"], revision["hyperparameters"]) == ("best", {"learning_rate": 1e-3})
+    assert http.get("/experiments/x/revisions").json()[-1] == revision
+    reply = http.post(f"/runs/{run.name}/replay", json={"seed": 4}, headers={"Arena-Request-Id": "r"}).json()
+    assert (reply["execution"]["plugin"], reply["execution"]["spec"]["seed"]) == ("replay_schedule", 4)
+    assert reply["run"] is None

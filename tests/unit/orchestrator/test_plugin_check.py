@@ -74,3 +74,56 @@ def test_all_mistakes_in_the_lists_of_plugins_are_told_at_once(submission_of: Ca
         "no plugin 'nobody'; known: named",
         "run_plugins: names a plugin twice",
     ]
+
+
+@pytest.fixture
+def schedule_of(submission_of: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    def make(*values: dict[str, object], is_revision: bool = False, **settings: object) -> dict[str, Any]:
+        schedule = [{"step": 100 * at, "hyperparameters": each} for at, each in enumerate(values)]
+        plugin = {"name": "replay_schedule", "settings": {"schedule": schedule} | settings}
+        submission = submission_of(plugin=plugin, hyperparameters={"gamma": 0.9})
+        checked = check_plugin(submission, PLUGINS, is_revision=is_revision)
+        assert checked is not None
+        return checked.settings
+
+    return make
+
+
+def test_the_values_of_a_schedule_are_fitted_to_the_script(schedule_of: Callable[..., Any]) -> None:
+    checked = schedule_of({"learning_rate": 1, "ent_coef": 0.5}, {"learning_rate": 0.5}, {"learning_rate": 1})
+    first, second, third = checked["schedule"]
+    assert [each["hyperparameters"] for each in (first, second, third)] == [
+        {"learning_rate": 1.0, "ent_coef": 0.5},
+        {"learning_rate": 0.5},
+        {"learning_rate": 1.0},
+    ]
+    assert type(first["hyperparameters"]["learning_rate"]) is float
+
+
+def test_every_mistake_of_a_schedule_is_told(schedule_of: Callable[..., Any]) -> None:
+    with pytest.raises(SpecError) as caught:
+        schedule_of({"learning_rat": 1, "num_steps": 64, "ent_coef": "much", "gamma": 0.8}, {"num_steps": 128})
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0].removeprefix("plugin.settings.schedule.") for line in lines] == [
+        "learning_rat",
+        "num_steps",
+        "ent_coef",
+        "gamma",
+    ]
+    assert "did you mean 'learning_rate'" in lines[0]
+    assert "set allow_restart: true" in lines[1]
+
+
+def test_hyperparameters_of_a_revision_may_be_tuned_and_those_of_a_file_not(schedule_of: Callable[..., Any]) -> None:
+    assert schedule_of({"gamma": 0.8}, is_revision=True)["schedule"][0]["hyperparameters"] == {"gamma": 0.8}
+    with pytest.raises(SpecError, match="given under hyperparameters or flags too"):
+        schedule_of({"gamma": 0.8})
+
+
+def test_what_a_schedule_leaves_as_it_begins_may_be_fixed(schedule_of: Callable[..., Any]) -> None:
+    checked = schedule_of({"num_steps": 64, "learning_rate": 0.1}, {"learning_rate": 0.2})
+    assert checked["schedule"][0]["hyperparameters"] == {"num_steps": 64, "learning_rate": 0.1}
+
+
+def test_a_schedule_may_change_what_is_fixed_where_that_is_allowed(schedule_of: Callable[..., Any]) -> None:
+    assert schedule_of({"num_steps": 64}, {"num_steps": 128}, allow_restart=True)["allow_restart"] is True

@@ -11,6 +11,7 @@ from played_endpoints import PlayedEndpoints
 from unit.serving.conftest import DESCRIPTION, changed, make_checkpoint, weights
 
 from arena_ray.model.errors import CheckpointCorrupt, EndpointUnavailable, NotFound, PolicyUnusable, SpecError
+from arena_ray.model.events import TrainingStep
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.settings import Settings
@@ -18,7 +19,10 @@ from arena_ray.model.spec import Deployment, ExperimentSpec, PluginCall
 from arena_ray.model.states import AttemptOutcome, ExecutionState, PolicyState, RunState
 from arena_ray.orchestrator.api import GatewayAddress, write_gateway
 from arena_ray.orchestrator.policies import BRING_UP_ATTEMPTS, Policies, endpoint_token
+from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.registry.store import Store
+from arena_ray.runner.graph_export import ExportedGraph, NoGraph
+from arena_ray.telemetry.archive import ArchiveWriter, encode_event
 
 __all__ = ["make_checkpoint"]
 
@@ -33,15 +37,28 @@ class World:
         self.workspace = workspace
         self.store = Store.open(workspace.registry_url)
         self.endpoints = PlayedEndpoints()
+        self.exported: list[str] = []
+        self.answered_meanwhile: set[str] = set()
         self._make = make
         self.policies = self.restarted()
 
     def restarted(self) -> Policies:
         """Return another one in the place of one that has died."""
         self.policies = Policies(
-            self.workspace, store=self.store, endpoints=self.endpoints, token=lambda: None, removal_patience_s=0.0
+            self.workspace,
+            store=self.store,
+            endpoints=self.endpoints,
+            token=lambda: None,
+            exporter=self.export,
+            removal_patience_s=0.0,
         )
         return self.policies
+
+    def export(self, checkpoint: Checkpoint) -> ExportedGraph:
+        """Take the place of a process that would make a graph."""
+        self.exported.append(checkpoint.checkpoint_id)
+        self.answered_meanwhile = set(self.endpoints.answering)
+        raise NoGraph("it has a memory")
 
     def train(self, *returns: float, execution_id: str | None = None, member: int | None = None, **options: object):
         """Return a run that has completed, with a checkpoint for each of *returns*."""
@@ -143,8 +160,31 @@ def test_a_corrupt_checkpoint_is_refused_and_recorded_with_the_reason(world: Wor
 
 def test_a_checkpoint_without_a_policy_is_refused_with_the_reason(world: World) -> None:
     described = changed(DESCRIPTION, "policy", None) | {"missing": "the wrapper X may change observations"}
+    described["environment"] = None
     with pytest.raises(PolicyUnusable, match="the wrapper X may change observations"):
         world.policies.deploy(world.train(1.0, description=described).run_id, "cartpole")
+    assert world.exported == []
+
+
+def test_one_that_is_not_described_is_tried_as_a_graph_once_and_fails_with_both_reasons(world: World) -> None:
+    world.serve()
+    described = changed(DESCRIPTION, "policy", None) | {"missing": "a Conv2d cannot be described"}
+    version = world.policies.deploy(world.train(1.0, description=described).run_id, "cartpole")
+    assert (version.state, version.digest, world.exported) == (PolicyState.LOADING, "", [])
+    for _ in range(2):
+        world.restarted().look_after()
+    assert (world.states(), world.exported) == (["failed", "serving"], [version.checkpoint_id])
+    reason = world.policies.policy("cartpole").versions[0].reason or ""
+    assert "a Conv2d cannot be described; nor can a graph be made of it: it has a memory" in reason
+    assert {target.version for target in world.endpoints.told} == {1}
+
+
+def test_other_policies_do_not_wait_for_a_graph(world: World) -> None:
+    described = changed(DESCRIPTION, "policy", None) | {"missing": "a Conv2d cannot be described"}
+    world.policies.deploy(world.train(1.0, description=described).run_id, "a-graph")
+    world.policies.deploy(world.train(1.0).run_id, "cartpole")
+    world.policies.look_after()
+    assert (world.answered_meanwhile, world.states("a-graph")) == ({"cartpole"}, ["failed"])
 
 
 def test_one_that_fails_its_probe_leaves_the_one_before_untouched(world: World) -> None:
@@ -225,6 +265,25 @@ def test_a_file_that_asks_for_it_has_its_run_deployed_once(world: World) -> None
     assert world.states() == ["withdrawn"]
 
 
+def test_of_a_plugin_that_compares_by_a_metric_of_the_script_the_best_by_that_one_is_deployed(world: World) -> None:
+    spec = SPEC.model_copy(update={"deploy": Deployment(name="cartpole"), "plugin": PluginCall(name="sweeper")})
+    settings = {"metric": "losses/value", "mode": "min"}
+    execution, _ = world.store.begin_execution(spec, plugin="sweeper", settings=settings, digest="d", **SOURCE)
+    runs = [world.train(9.0, execution_id=execution.execution_id, member=member) for member in range(2)]
+    for run, values in zip(runs, ([1.0, 5.0], [8.0, 4.0]), strict=True):
+        archive = ArchiveWriter.open(world.workspace.run(run.name).metrics)
+        steps = [TrainingStep(at, at, {"losses/value": value}, 0.0) for at, value in enumerate(values)]
+        archive.append([encode_event(step, seq=at, attempt=1) for at, step in enumerate(steps)])
+        archive.close()
+    world.store.move_execution(execution.execution_id, ExecutionState.COMPLETED)
+    world.policies.look_after()
+    assert world.policies.policy("cartpole").versions[0].run_id == runs[1].run_id
+    with RegistryReader(world.workspace) as reader:
+        scores = reader.lineage(execution.experiment).final_scores
+        assert scores == {runs[0].run_id: 5.0, runs[1].run_id: 4.0}
+        assert reader.lineage(execution.experiment, execution.execution_id).final_scores == scores
+
+
 def test_of_a_plugin_execution_the_best_run_is_deployed(world: World) -> None:
     spec = SPEC.model_copy(update={"deploy": Deployment(name="cartpole"), "plugin": PluginCall(name="pbt")})
     execution, _ = world.store.begin_execution(spec, plugin="pbt", settings={}, digest="d", **SOURCE)
@@ -237,7 +296,7 @@ def test_of_a_plugin_execution_the_best_run_is_deployed(world: World) -> None:
 
 
 def test_a_deployment_that_a_file_asked_for_and_that_failed_is_not_tried_for_ever(world: World) -> None:
-    described = changed(DESCRIPTION, "policy", None) | {"missing": "no torch"}
+    described = changed(DESCRIPTION, "policy", None) | {"missing": "no torch", "environment": None}
     world.train(1.0, spec={"deploy": Deployment(name="cartpole")}, description=described)
     for _ in range(3):
         world.policies.look_after()
@@ -280,7 +339,7 @@ def test_only_endpoints_that_others_can_reach_ask_for_the_gateways_token(workspa
 
 def test_the_replica_is_told_only_the_digest_of_the_token(world: World) -> None:
     world.policies = Policies(
-        world.workspace, store=world.store, endpoints=world.endpoints, token=lambda: "secret", removal_patience_s=0.0
+        world.workspace, store=world.store, endpoints=world.endpoints, token=lambda: "secret", exporter=world.export
     )
     world.serve()
     told = world.endpoints.told[0]

@@ -146,4 +146,7 @@ def test_the_plugins_that_are_shipped_come_in_by_the_same_door() -> None:
     assert {name for name, each in shipped.items() if Path(each.origin).parent == folder} == {
         "pbt",
         "hyperparameter_sweeper",
+        "auto_analyzer",
+        "performance_monitor",
+        "replay_schedule",
     }

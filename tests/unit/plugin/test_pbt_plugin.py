@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from unit.plugin.recording import mistakes_of, study_of
 
 from arena_ray.model.search_space import SearchSpace
@@ -34,6 +35,7 @@ def test_everything_that_is_given_arrives() -> None:
         perturbation_factors=[2, 0.5],
         min_gap=0,
         synchronous=True,
+        explore="pb2",
     )
     assert (study.num_samples, study.metric, study.mode) == (8, "losses/value_loss", "min")
     assert study.scheduler == Pbt(
@@ -43,7 +45,19 @@ def test_everything_that_is_given_arrives() -> None:
         perturbation_factors=(2, 0.5),
         min_gap=0.0,
         synchronous=True,
+        explore="pb2",
     )
+
+
+@pytest.mark.parametrize(
+    "space",
+    [{"layers": {"choice": [1, 2]}}, {"layers": {"randint": [1, 3]}, "kind": {"choice": ["a"], "when": {"layers": 2}}}],
+)
+def test_pb2_needs_a_number_to_propose(space: dict[str, object]) -> None:
+    settings = {"perturbation_interval": 10, "param_space": space}
+    [told] = mistakes_of("pbt", explore="pb2", **settings)
+    assert "pb2 proposes numbers" in told
+    assert mistakes_of("pbt", explore="perturb", **settings) == []
 
 
 def test_all_mistakes_are_told_at_once() -> None:

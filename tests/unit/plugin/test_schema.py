@@ -118,7 +118,7 @@ def test_checked_settings_travel_as_json_and_come_back(schema: Schema) -> None:
         ({"type": "boolean", "min": 3}, "type boolean takes neither 'min' nor 'max'"),
         ({"type": "choice"}, "'options' are for type choice, which needs them"),
         ({"type": "int", "options": [1]}, "'options' are for type choice, which needs them"),
-        ({"type": "dict", "live": True}, "'live' is for type search_space"),
+        ({"type": "dict", "live": True}, "'live' is for types search_space and schedule"),
         ({"type": "search_space", "live": "y"}, "'live' names 'y', which is no setting of type boolean"),
         ({"type": "search_space", "live": "x"}, "'live' names 'x', which is no setting of type boolean"),
         ({"type": "int", "default": 3, "required": True}, "it has a default, so that it cannot be required"),
@@ -140,6 +140,6 @@ def test_all_mistakes_of_a_declaration_are_told_at_once() -> None:
     assert [line.partition(";")[0] for line in str(caught.value).splitlines()] == [
         "setting 'a b': a name has letters, digits and '_', and begins with no digit",
         "setting 'c': there is no key 'mni'",
-        "setting 'c': 'live' is for type search_space",
+        "setting 'c': 'live' is for types search_space and schedule",
         "setting 'd': there is no type 'flaot'",
     ]

@@ -46,7 +46,8 @@ def test_notes_written_at_once_are_all_kept(bench: Any) -> None:
 def test_a_note_of_one_call_is_written_once(bench: Any) -> None:
     execution, _ = bench.execute()
     keys = {"execution_id": execution.execution_id, "call": "note 0"}
-    first = bench.store.add_note(execution.experiment_id, "first", **keys)
-    assert bench.store.add_note(execution.experiment_id, "second", **keys) == first
+    first, is_new = bench.store.add_note(execution.experiment_id, "first", **keys)
+    assert is_new
+    assert bench.store.add_note(execution.experiment_id, "second", **keys) == (first, False)
     assert first.created_at == bench.clock()
     assert [note.text for note in bench.store.list_notes(execution.experiment_id)] == ["first"]

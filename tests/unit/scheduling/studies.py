@@ -95,6 +95,9 @@ class Orchestrator:
     def final_scores(self, execution_id: str, *, metric: str) -> dict[str, float]:
         return self.scores
 
+    def durations(self, execution_id: str) -> dict[str, float]:
+        return {run.run_id: 3600.0 for run in self.runs.values()}
+
     def commit_exploit(self, exploit: Exploit, *, driver: str) -> ExploitOrder:
         return ExploitOrder(exploit, None)
 
@@ -144,8 +147,10 @@ class Orchestrator:
         run = self.add_run("e", driver=self.driver, member=order.member, hyperparameters=order.flags, seed=seed)
         return {key: getattr(run, key) for key in ("run_id", "name", "revision_id", "seed")} | {"config": order.flags}
 
-    def _add_note(self, *, call: str, text: str, **about: str) -> None:
+    def _add_note(self, *, call: str, text: str, **about: str) -> bool:
+        is_new = call not in self.notes
         self.notes[call] = text
+        return is_new
 
     def _status(self, *, run_id: str) -> str:
         return self.list_runs([run_id])[0].state.value

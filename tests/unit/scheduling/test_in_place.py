@@ -64,18 +64,19 @@ def run_of(member: int, **changes: Any) -> Run:
 class World:
     """A population of four, its crew and what was committed."""
 
-    def __init__(self, *, synchronous: bool = False) -> None:
+    def __init__(self, **rules: Any) -> None:
+        self.rules = rules
         self.crew = Crew()
         self.committed: list[Exploit] = []
         self.milestones: list[Milestone] = []
-        self.pbt = self.open(synchronous=synchronous)
+        self.pbt = self.open()
         for member in range(4):
             self.pbt.add(run_of(member))
 
-    def open(self, *, synchronous: bool = False) -> InPlacePbt:
+    def open(self) -> InPlacePbt:
         return InPlacePbt(
             self.crew,
-            Population(Rules(mode="max", synchronous=synchronous), SPACE),
+            Population(Rules(mode="max", **self.rules), SPACE),
             tuned=SPACE.names,
             execution_id="e",
             commit=self.commit,
@@ -181,6 +182,26 @@ def test_an_exploit_that_failed_does_not_change_what_the_run_is_judged_by(world:
         world.arrive(name, 2, score)  # d is of generation 0 still
     assert [exploit.generation for exploit in world.committed] == [1, 2]
     assert world.committed[1].hyperparameters_before == {"learning_rate": 1e-3}
+
+
+def test_a_new_driver_with_pb2_proposes_what_the_old_one_would_have() -> None:
+    world = World(explore="pb2", min_gap=0.0)
+    generations = dict.fromkeys(SCORES, 0)
+    for number in range(1, 6):
+        for at, name in enumerate(SCORES):
+            world.arrive(name, number, number * 10.0 + 7.0 * ((at + number) % 4), generation=generations[name])
+            generations |= {one.run_id: one.generation for one in world.committed}
+    last = world.committed[-1]
+    assert last.milestone == 5
+    assert SPACE.contains(last.hyperparameters)
+    before = [one.model_copy(update={"outcome": ExploitOutcome.APPLIED}) for one in world.committed[:-1]]
+    history = [one for one in world.milestones if one.created_at < last.created_at]
+    world.pbt = world.open()
+    runs = tuple(run_of(member) for member in range(4))
+    world.pbt.recall(StudyRecord(None, runs, tuple(history[:-1]), tuple(before)))  # type: ignore[arg-type]
+    world.pbt.on_milestone(history[-1])
+    assert len(world.committed) == len(before) + 2
+    assert world.committed[-1].hyperparameters == last.hyperparameters
 
 
 def test_a_new_driver_decides_as_the_old_one_would_have(world: World) -> None:

@@ -53,6 +53,17 @@ def test_clones_go_on_with_weights_and_perturbed_hyperparameters_of_the_best(tmp
     assert stage.trials[3].experiment_tag.startswith("t3@")
 
 
+def test_with_pb2_values_are_proposed_that_nobody_had_but_that_promise_most(tmp_path) -> None:
+    """A step gains as much as the rate is, so that the model leaves what it has been told further behind each time."""
+    scheduler = pbt(explore="pb2", perturbation_factors=(1.0, 1.0), resample_probability=0.0, min_gap=0.0)
+    assert Stage(tmp_path, scheduler, [{"rate": rate} for rate in (0.1, 0.15, 0.2, 0.25)]).run(until=36)
+    first, *rest = [exploit["hyperparameters"]["rate"] for exploit in scheduler.lineage()]
+    assert first in (0.2, 0.25), "nothing was known yet: perturbed, by nothing here"
+    assert rest == sorted(rest)
+    assert min(rest) > 0.25
+    assert max(rest) > 0.5
+
+
 def test_the_lineage_is_written_into_the_directory_of_the_experiment(tmp_path) -> None:
     scheduler = pbt()
     Stage(tmp_path, scheduler, RATES).run(until=6)
@@ -268,7 +279,7 @@ def test_a_score_that_comes_late_counts_when_it_comes() -> None:
     assert (arrival.milestone, arrival.score) == (1, 1.0)
 
 
-@pytest.mark.parametrize("wrong", [{"perturbation_interval": 0}, {"quantile_fraction": 0.6}])
+@pytest.mark.parametrize("wrong", [{"perturbation_interval": 0}, {"quantile_fraction": 0.6}, {"explore": "pb3"}])
 def test_settings_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         pbt(**wrong)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import ExploitCause
+from arena_ray.scheduling.experience import stretches
 from arena_ray.scheduling.population import Decision, Population, Rules, Takeover
 
 SPACE = SearchSpace.parse({"lr": {"uniform": [0.0, 1.0]}})
@@ -289,12 +290,69 @@ def test_a_population_rebuilt_from_its_records_decides_the_same(
     assert repr(first.play(after)) == repr(second.play(after))
 
 
+@settings(deadline=None, max_examples=20)
+@given(ARRIVALS, ARRIVALS, st.booleans())
+def test_one_with_pb2_that_is_rebuilt_from_its_records_proposes_the_same(
+    before: list[tuple[int, int, float]], after: list[tuple[int, int, float]], synchronous: bool
+) -> None:
+    first = Recorded(synchronous, explore="pb2", quantile_fraction=0.5, min_gap=0.0)
+    first.play(before)
+    second = first.rebuilt()
+    assert repr(first.play(after)) == repr(second.play(after))
+
+
+def in_their_first_milestones(population: Population) -> None:
+    for milestone in (1, 2, 3):
+        for number in range(6):
+            population.recall(
+                f"m{number}", milestone=milestone, score=2.0 * milestone + number, checkpoint="c", generation=0
+            )
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_with_pb2_losers_of_one_milestone_are_not_all_given_the_same_whoever_is_asked_first(
+    synchronous: bool,
+) -> None:
+    """Decided together, or one after the other in another order since a driver has died."""
+
+    def proposals(order: list[int], *, together: bool) -> dict[str, Any]:
+        population = population_of(6, explore="pb2", synchronous=synchronous, quantile_fraction=0.4)
+        in_their_first_milestones(population)
+        for number in range(6):
+            at_last = {"milestone": 4, "score": 50.0 if number > 2 else float(number), "checkpoint": "c"}
+            population.recall(f"m{number}", generation=0, **at_last)
+        found = {}
+        for number in order:
+            score = 50.0 if number > 2 else float(number)
+            population.observe(f"m{number}", milestone=4, score=score, checkpoint="c")
+            found |= {} if together else taken(population.decide())
+        found |= taken(population.decide())
+        return {key: one.hyperparameters["lr"] for key, one in found.items() if one is not None}
+
+    usual = proposals([0, 1, 2, 3, 4, 5], together=True)
+    assert len(usual) == 3
+    assert len(set(usual.values())) > 1
+    assert proposals([5, 2, 1, 0, 3, 4], together=False) == usual
+
+
+def test_with_pb2_stretches_begin_with_the_weights_that_were_taken_over() -> None:
+    population = population_of(2, explore="pb2")
+    arrive(population, 1, [100.0, 10.0])
+    arrive(population, 2, [120.0, 130.0])
+    members = [population._members[key] for key in ("m0", "m1")]
+    known = stretches(members, sign=1.0, is_known=lambda _: True)
+    assert [(one.outset.score, one.gain) for one in known] == [(100.0, 20.0), (100.0, 30.0)]
+    assert known[1].outset.hyperparameters == population.hyperparameters_of("m1")
+    assert [one.gain for one in stretches(members, sign=-1.0, is_known=lambda _: True)] == [-20.0, -30.0]
+
+
 class Recorded:
     """A population and the records of its arrivals and exploits; a restart knows nothing else."""
 
-    def __init__(self, synchronous: bool) -> None:
+    def __init__(self, synchronous: bool, **rules: Any) -> None:
         self.synchronous = synchronous
-        self.population = population_of(4, synchronous=synchronous)
+        self.rules = rules
+        self.population = population_of(4, synchronous=synchronous, **rules)
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.arrived = dict.fromkeys((f"m{number}" for number in range(4)), 0)
 
@@ -318,19 +376,20 @@ class Recorded:
                     "generation": takeover.generation,
                     "milestone": takeover.milestone,
                     "hyperparameters": takeover.hyperparameters,
+                    "score": takeover.donor_score,
                 }
                 self.records.append((decision.clone, exploit))
         return decisions
 
     def rebuilt(self) -> Recorded:
-        other = Recorded(self.synchronous)
+        other = Recorded(self.synchronous, **self.rules)
         other.arrived, other.records = dict(self.arrived), list(self.records)
         for key, record in self.records:
-            if "hyperparameters" in record:
+            if "hyperparameters" in record:  # an exploit
                 other.population.restore_exploit(key, **record)
             else:
                 other.population.recall(key, **record)
-        newest = {key: record for key, record in self.records if "score" in record}
+        newest = {key: record for key, record in self.records if "checkpoint" in record}
         for key in sorted(self.population.waiting):  # they hold there still, and say so
             record = {name: value for name, value in newest[key].items() if name != "generation"}
             other.population.observe(key, **record)

@@ -8,11 +8,13 @@ import pytest
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution, milestone, study
 
 from arena_ray.model.errors import AllRunsFailed, StaleDriver
+from arena_ray.model.records import Run
 from arena_ray.model.search_space import SearchSpace
 from arena_ray.model.states import RunState
-from arena_ray.plugin.study import Asha, GridSearch, Pbt, Tpe
+from arena_ray.plugin.study import Asha, GridSearch, Pbt, RandomSearch, Saving, SeedRace, StudyResult, Tpe
 from arena_ray.scheduling.in_place import InPlacePbt
 from arena_ray.scheduling.rungs import RungScheduler
+from arena_ray.scheduling.search import Trained, open_search
 from arena_ray.scheduling.study_runs import LOOK_INTERVAL_S, StudyRuns
 
 Q, RUN, DONE = RunState.QUEUED, RunState.RUNNING, RunState.COMPLETED
@@ -213,3 +215,92 @@ def test_a_population_knows_its_runs_as_soon_as_they_are_made(world: World) -> N
     arrive: Callable[..., bool] = runs.scheduler.on_milestone
     assert not any(arrive(milestone(run_id, 1, 50.0)) for run_id in ("r0", "r1", "r2"))
     assert world.engine.decided == ["r0", "r1", "r2"]
+
+
+LETTERS = SearchSpace.parse({"a": {"choice": [1, 2, 3]}})
+RACE: dict[str, Any] = {
+    "param_space": LETTERS,
+    "num_samples": None,
+    "search_alg": GridSearch(),
+    "scheduler": SeedRace(min_seeds=3, max_seeds=5),
+}
+
+
+def play(world: World, runs: StudyRuns, score: Callable[[Run], float], *, until: int = 99) -> StudyResult | None:
+    """Let each run end as soon as it is made; return the result, or None once so many runs are there."""
+    while True:
+        if (result := world.tick(runs)) is not None or len(world.orchestrator.runs) >= until:
+            return result
+        for member, run in list(world.orchestrator.runs.items()):
+            if not run.state.is_final:
+                world.orchestrator.move(member, DONE, episodic_return=score(run))
+
+
+def near(run: Run) -> float:
+    """Return a score by which 2 and 3 are close to each other, and 1 far behind."""
+    return {1: 0.0, 2: 10.0, 3: 10.5}[int(run.hyperparameters["a"])] + 0.5 * (run.seed % 3)
+
+
+def test_each_sample_is_trained_with_several_seeds_and_ranked_by_all_of_them(world: World) -> None:
+    runs = world.open(**RACE | {"scheduler": SeedRace(min_seeds=2, max_seeds=2)})
+    result = play(world, runs, near)
+    made = [(run.hyperparameters["a"], run.seed) for run in world.orchestrator.runs.values()]
+    assert made == [(1, 7), (1, 8), (2, 7), (2, 8), (3, 7), (3, 8)]
+    assert [each.hyperparameters for each in result.configurations] == [{"a": 3}, {"a": 2}, {"a": 1}]
+    assert result.best_score == result.configurations[0].iqm == 11.25
+    assert (result.best_run_id, result.best_hyperparameters) == ("r5", {"a": 3})
+    assert (result.is_clear, result.saving) == (None, None), "nothing was raced"
+
+
+def test_only_close_contenders_get_more_seeds_and_the_result_says_what_that_has_saved(world: World) -> None:
+    result = play(world, world.open(**RACE), near)
+    seeds = {each.hyperparameters["a"]: each.seeds for each in result.configurations}
+    assert seeds == {1: [7, 8, 9], 2: [7, 8, 9, 10, 11], 3: [7, 8, 9, 10, 11]}
+    assert result.is_clear is False
+    assert result.saving == Saving(unit="CPU", used_hours=13.0, saved_hours=2.0, used_runs=13, saved_runs=2)
+    assert result.num_runs == 13
+
+
+def test_a_race_ends_as_soon_as_the_winner_is_clear(world: World) -> None:
+    result = play(world, world.open(**RACE), lambda run: 10.0 * int(run.hyperparameters["a"]) + run.seed)
+    assert result.is_clear is True
+    assert [len(each.seeds) for each in result.configurations] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("until", range(1, 14))
+def test_a_new_driver_races_on_as_if_it_had_been_there_from_the_begin(until: int) -> None:
+    undisturbed = World()
+    expected = play(undisturbed, undisturbed.open(**RACE), near)
+    world = World()
+    play(world, world.open(**RACE), near, until=until)
+    assert play(world, world.open(**RACE), near) == expected
+    assert world.orchestrator.runs == undisturbed.orchestrator.runs
+
+
+def test_a_run_that_fails_counts_as_worse_than_all_and_is_told(world: World) -> None:
+    runs = world.open(**RACE | {"scheduler": SeedRace(min_seeds=3, max_seeds=3)})
+    world.tick(runs)
+    world.tick(runs)
+    world.end(*[5.0] * 9)
+    world.orchestrator.move(8, RunState.FAILED, episodic_return=99.0)
+    last = world.tick(runs).configurations[-1]
+    assert (last.hyperparameters, last.missing, math.isnan(last.iqm)) == ({"a": 3}, 1, True)
+
+
+def test_a_search_that_learns_is_told_the_middle_of_all_seeds_of_a_sample(world: World) -> None:
+    keys = {"search_alg": Tpe(n_startup=1), "num_samples": 3, "scheduler": SeedRace(min_seeds=2, max_seeds=2)}
+    result = play(world, world.open(**keys), lambda run: float(run.hyperparameters["learning_rate"]))
+    values = [run.hyperparameters["learning_rate"] for run in world.orchestrator.runs.values()]
+    assert [values[at] == values[at + 1] for at in range(5)] == [True, False] * 2 + [True]
+    search = open_search(study(**keys), seed=7)
+    known = [Trained({"learning_rate": value}, value) for value in values[:4:2]]
+    assert search.sample(2, known) == {"learning_rate": values[4]}
+    assert len(result.configurations) == 3
+
+
+def test_samples_that_are_equal_do_not_race_each_other(world: World) -> None:
+    space = SearchSpace.parse({"a": {"choice": [1]}})
+    keys = RACE | {"param_space": space, "search_alg": RandomSearch(), "num_samples": 2}
+    result = play(world, world.open(**keys), near)
+    assert [(each.hyperparameters, each.seeds) for each in result.configurations] == [({"a": 1}, [7, 8, 9])]
+    assert result.is_clear is True

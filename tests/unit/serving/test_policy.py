@@ -94,7 +94,7 @@ def test_weights_that_do_not_fit_the_description_are_refused(load: Load, tensors
     [
         ("schema_version", 1, "schema_version of its policy.json"),
         ("policy.network.1.layer", "exec", "policy.network.1"),
-        ("policy.kind", "poetic", "policy.kind"),
+        ("policy.kind", "poetic", "policy of its policy.json: Input tag 'poetic'"),
         ("policy.act", "sample", "a policy that is categorical acts by its mode, not by its 'sample'"),
         ("policy.kind", "gaussian", "a policy that is gaussian acts by its mean"),
         ("policy.action", [{"step": "clip", "low": 0, "high": 1}], "an action that is an index cannot be changed"),
@@ -180,6 +180,22 @@ def test_a_description_of_version_2_acts_as_it_did(load: Load) -> None:
     for path, new in (("policy.observation", []), ("policy.kind", "gaussian")):
         with pytest.raises(PolicyUnusable, match="not one that version 2 can describe"):
             load(changed(older, path, new))
+
+
+def test_a_graph_that_was_not_deployed_with_its_description_is_refused(load: Load) -> None:
+    graph = {
+        "kind": "graph",
+        "act": "output",
+        "module": "agent",
+        "dtype": "float32",
+        "takes_batches": True,
+        "torch": "2",
+    }
+    description = {**changed(DESCRIPTION, "policy", graph), "schema_version": 4}
+    with pytest.raises(PolicyUnusable, match=r"speaks of a graph, and no policy\.pt2 was deployed with it"):
+        load(description)
+    with pytest.raises(PolicyUnusable, match="there were no graphs before version 4"):
+        load({**description, "schema_version": 3})
 
 
 def test_where_no_policy_was_exported_the_reason_is_told(load: Load) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from arena_ray.model.events import (
 )
 from arena_ray.model.paths import Workspace
 from arena_ray.telemetry.archive import read_log, read_metrics, read_rows
-from arena_ray.telemetry.hub import Hub
+from arena_ray.telemetry.hub import Hub, extend_digest
 
 RUN = "env__algo__1__0"
 
@@ -187,3 +188,15 @@ def test_a_takeover_is_told_again_unless_the_attempt_begins_with_it(
     assert hub.episodic_return(RUN) == mean
     hub.close()
     assert open_hub().episodic_return(RUN) == mean, "and so it is read from the archive"
+
+
+def test_how_busy_a_gpu_was_is_no_part_of_what_was_trained() -> None:
+    digests = []
+    for tag in ("losses/loss", "system/gpu_utilization"):
+        digest = hashlib.sha256()
+        for event in (step(1), step(2, 90.0, tag)):
+            extend_digest(digest, event, timing_tags=frozenset())
+        digests.append(digest.hexdigest())
+    only = hashlib.sha256()
+    extend_digest(only, step(1), timing_tags=frozenset())
+    assert digests[1] == only.hexdigest() != digests[0]

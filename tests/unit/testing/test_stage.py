@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import threading
@@ -21,6 +22,7 @@ from arena_ray.plugin import (
     PluginContext,
     PluginStopped,
     SearchSpace,
+    SeedRace,
     register_plugin,
 )
 from arena_ray.testing import PluginStage, Training, TrainingFails, TrainingHangs
@@ -240,6 +242,42 @@ def test_the_runs_of_a_population_train_for_themselves() -> None:
     result = stage.run()
     assert result.best_score == min(run.episodic_return for run in stage.runs)
     assert {run.generation for run in stage.runs} == {0}
+
+
+def test_seeds_are_raced_and_configurations_ranked() -> None:
+    def racing(context: PluginContext, api: PluginApi) -> Any:
+        space = SearchSpace.parse({"learning_rate": {"choice": [1e-4, 1e-3]}})
+        result = api.tune(param_space=space, search_alg=GridSearch(), scheduler=SeedRace(min_seeds=3, max_seeds=4))
+        return result, api.get_ranking()
+
+    def train(training: Training, step: int) -> float:
+        return training.seed + 1e5 * training["learning_rate"]
+
+    stage = PluginStage(steering(racing), train=train)
+    result, ranking = stage.run()
+    assert result.best_hyperparameters == {"learning_rate": 1e-3}
+    assert (result.num_runs, result.is_clear) == (6, True)
+    assert [each["hyperparameters"]["learning_rate"] for each in ranking["configurations"]] == [1e-3, 1e-4]
+    stage.check_replay()
+
+
+def test_runs_that_somebody_else_has_started_are_there() -> None:
+    def reporting(context: PluginContext, api: PluginApi) -> list[int]:
+        api.save_report("seen", "# Seen", files={"plot.png": b"png"})
+        return [row["global_step"] for row in api.db.runs.find()]
+
+    stage = PluginStage(steering(reporting), train=likes_a_thousandth)
+    assert stage.add_run(minutes=5).state is RunState.RUNNING
+    stage.add_run(hyperparameters={"learning_rate": 0.1}, seed=9)
+    assert stage.run() == [200_000, 0]
+    assert stage.runs[1].seed == 9
+    assert (stage.reports_folder / "seen.md").read_text() == "# Seen"
+    with pytest.raises(SpecError, match="has no such flag"):
+        stage.add_run(hyperparameters={"rate": 0.1})
+    folder = stage.reports_folder
+    del stage
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_what_a_study_raises_is_raised_here_too() -> None:

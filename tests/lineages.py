@@ -116,3 +116,15 @@ def race() -> Lineage:
             exploit_of(1, 2, step=40_960, donor_generation=1, score=101.0, donor_score=333.0, **second),
         ],
     )
+
+
+def scheduled() -> Lineage:
+    """One run that changed by a schedule."""
+    first = {"learning_rate": 0.00031, "ent_coef": 0.01}
+    schedule = [
+        {"step": 0, "hyperparameters": first},
+        {"step": 20_480, "hyperparameters": {"learning_rate": 0.00037}},
+    ]
+    execution = execution_of(param_space=None, schedule=schedule)
+    changed = exploit_of(0, 0, cause=ExploitCause.SCHEDULE)
+    return lineage_of(member(0, 1.0, generation=1), execution=execution, exploits=[changed])
