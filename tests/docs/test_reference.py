@@ -171,6 +171,7 @@ def test_every_file_of_a_workspace() -> None:
     run = RunFiles(Workspace(home).training, "<run>")
     expected = properties(Workspace(home)) | properties(run)
     expected |= {run.attempt(1), *(run.output(1, stream) for stream in STREAMS)}
+    expected.add(Workspace(home).reports("<experiment>").parent)
     expected -= {Workspace(home).training, Workspace(home).settings}
     names = {path.as_posix().replace("attempt-1", "attempt-<n>") for path in expected}
     told = {code(row[0]) for row in table(page("reference/files.md").text)}
