@@ -36,7 +36,7 @@ NOTES = """
 import time
 from .core import register_plugin
 
-@register_plugin(name="notes", scope="experiment", description="writes notes", settings_schema={"count": {"type": "int"}})
+@register_plugin(name="notes", scope="experiment", description="notes", settings_schema={"count": {"type": "int"}})
 def notes(context, api):
     api.add_note("warm")
     begin = time.monotonic()
@@ -75,7 +75,8 @@ def time_submissions(arena: Arena) -> None:
         began = time.time()
         run = submit(arena, seed)
         arena.complete(run)
-        [line] = [each["text"] for each in arena.client.stream_log(run.run_id) if each["text"].startswith("loop began")]
+        printed = [each["text"] for each in arena.client.stream_log(run.run_id)]
+        [line] = [text for text in printed if text.startswith("loop began")]
         waits.append(float(line.split()[-1]) - began)
     row("first submission to a new experiment to its main loop, s", waits[:1])
     percentiles_row("submission to the script's main loop, s", waits[1:], "goal p50 <= 0.3")

@@ -47,9 +47,9 @@ def host_of(arena: Arena) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            if words[-2:-1] == ["arena_ray.host"] and "guard.py" not in " ".join(words):
-                if Path(process.cwd()) == arena.workspace.home:
-                    found.append(process)
+            is_host = words[-2:-1] == ["arena_ray.host"] and "guard.py" not in " ".join(words)
+            if is_host and Path(process.cwd()) == arena.workspace.home:
+                found.append(process)
     return found
 
 
