@@ -30,6 +30,7 @@ class DriverActor:
         self._experiment_id = experiment_id
         self._directories = [Path(each) for each in directories]
         self._workspace = Workspace(Path(home))
+        self._news = threading.Event()
         threading.Thread(target=self._drive, name="driver", daemon=True).start()
 
     def _drive(self) -> None:
@@ -57,12 +58,17 @@ class DriverActor:
             self._experiment_id,
             port=RayPort.find(),
             engine=engine,
+            news=self._news,
             open_execution=partial(open_execution, workspace=self._workspace, directories=self._directories),
         )
         try:
             driver.run()
         finally:
             engine.close()  # gives back what this driver has reserved, also where another has taken over
+
+    def look(self) -> None:
+        """Let the driver look at once at what there is to do."""
+        self._news.set()
 
     def __repr__(self) -> str:
         return f"driver of {self._experiment_id}"
@@ -83,7 +89,7 @@ class RayDrivers:
         self._directories = [str(path) for path in directories]
 
     def ensure(self, experiment_id: str) -> None:
-        """Start the experiment's driver if it has none."""
+        """Start the experiment's driver if it has none, and let it look at once at what there is to do."""
         options: dict[str, Any] = {
             "name": f"driver-{experiment_id}",
             "namespace": NAMESPACE,
@@ -93,6 +99,9 @@ class RayDrivers:
             "num_cpus": 0,
             "scheduling_strategy": _away_from_head(),
         }
-        ray.remote(DriverActor).options(**options).remote(
-            experiment_id, home=str(self._workspace.home), directories=self._directories
+        driver = (
+            ray.remote(DriverActor)
+            .options(**options)
+            .remote(experiment_id, home=str(self._workspace.home), directories=self._directories)
         )
+        driver.look.remote()

@@ -41,6 +41,8 @@ class ArenaScheduler(TrialScheduler):
         self._schedulers: dict[str, TrialScheduler] = {}
         self._held: set[str] = set()
         self._watching: list[See] = []
+        self.is_coming_up: Callable[[Trial], bool] = lambda trial: False
+        """Whether an actor starts for the trial, while another one is idle: that one is to serve a trial without."""
 
     def watch(self, see: See) -> Callable[[], None]:
         """Call *see* with each result of each run, by its id; return what ends that."""
@@ -89,7 +91,7 @@ class ArenaScheduler(TrialScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Ask one scheduler after the other, each for its own trials that nobody holds."""
         shares: dict[int, tuple[TrialScheduler, list[Trial]]] = {}
-        for trial in tune_controller.get_trials():
+        for trial in sorted(tune_controller.get_trials(), key=self.is_coming_up):
             if trial.trial_id not in self._held:
                 scheduler = self._of(trial)
                 shares.setdefault(id(scheduler), (scheduler, []))[1].append(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,6 +19,22 @@ from arena_ray.scheduling.watch import Watch, Watchable
 
 POLL_INTERVAL_S = 0.3
 IDLE_S = 10.0
+
+
+class News(Protocol):
+    """Says that the registry has changed: a ``threading.Event``."""
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+        ...
+
+    def clear(self) -> None:
+        """Take note of it."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it does, but not for longer than *timeout* seconds."""
+        ...
 
 
 class Engine(Trials, Watchable, Protocol):
@@ -76,7 +93,7 @@ class ExperimentDriver:
         port: Port,
         engine: Engine,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        news: News | None = None,
         open_execution: OpenExecution | None = None,
         token: str | None = None,
     ) -> None:
@@ -88,7 +105,7 @@ class ExperimentDriver:
         self._executions: dict[str, Driven] = {}
         self._stopped: list[Driven] = []
         self._clock = clock
-        self._sleep = sleep
+        self._news = news or threading.Event()
         self._next_poll = 0.0
         self._idle_since: float | None = None
 
@@ -107,8 +124,9 @@ class ExperimentDriver:
                 execution.close()
 
     def tick(self) -> None:
-        """Reconcile when it is time to, then let the engine handle one event."""
-        if self._clock() >= self._next_poll:
+        """Reconcile when there is news or it is time to, then let the engine handle one event."""
+        if self._clock() >= self._next_poll or self._news.is_set():
+            self._news.clear()
             executions = self._port.executions.to_drive(self._experiment_id, driver=self._token)
             self._drive(executions)
             wanted = self._port.runs_to_drive(self._experiment_id, driver=self._token)
@@ -121,7 +139,7 @@ class ExperimentDriver:
         if self._engine.is_busy:
             self._engine.step()
         else:
-            self._sleep(POLL_INTERVAL_S)
+            self._news.wait(POLL_INTERVAL_S)
 
     def _drive(self, executions: Sequence[Execution]) -> None:
         wanted = {execution.execution_id: execution for execution in executions}

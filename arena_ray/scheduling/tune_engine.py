@@ -83,6 +83,7 @@ class TuneEngine:
         self._scheduler = scheduler
         self._trials: dict[str, Trial] = {}
         self._spare_since: float | None = None
+        scheduler.is_coming_up = self._is_coming_up
 
     @classmethod
     def open(cls, experiment: str, *, storage: Path, scheduler: ArenaScheduler) -> TuneEngine:
@@ -166,9 +167,8 @@ class TuneEngine:
         if not self.is_waiting(run_id) or self.is_held(run_id):
             return False
         trial = self._trials[run_id]
-        actor = self._controller._trial_to_actor.get(trial)
-        if actor is not None and actor in self._controller._actor_manager._live_actors_to_ray_actors_resources:
-            return False  # it has been placed, and starts
+        if self._has_placed_actor(trial):
+            return False
         needed = trial.placement_group_factory.required_resources
         free = ray._private.state.available_resources_per_node()
         return not any(_has(node, needed) for node in free.values())
@@ -176,6 +176,17 @@ class TuneEngine:
     def watch(self, see: See) -> Callable[[], None]:
         """Call *see* with each result of each run, by its id; return what ends that."""
         return self._scheduler.watch(see)
+
+    def _has_placed_actor(self, trial: Trial) -> bool:
+        """Whether the trial has an actor that serves it, or that starts for it."""
+        actor = self._controller._trial_to_actor.get(trial)
+        return actor is not None and actor in self._controller._actor_manager._live_actors_to_ray_actors_resources
+
+    def _is_coming_up(self, trial: Trial) -> bool:
+        # Tune gives an idle actor to any trial that waits, and ends the one that starts for that: the place goes to
+        # another actor, which must start from the beginning, and so on.
+        is_one_idle = self._controller._actor_cache.num_cached_objects > 0
+        return is_one_idle and trial.status == Trial.PENDING and self._has_placed_actor(trial)
 
     def remove(self, run_id: str) -> None:
         """Take the run's trial out; an actor it may have is ended."""

@@ -19,6 +19,8 @@ import snapshots
 import start
 import supervision
 
+import plugins
+
 TOPICS = {
     "start": start.measure,
     "supervision": supervision.measure,
@@ -26,6 +28,7 @@ TOPICS = {
     "pbt": pbt.measure,
     "serving": serving.measure,
     "snapshots": snapshots.measure,
+    "plugins": plugins.measure,
 }
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from cluster_kit import Arena, ended, start_population, wait_until
+from ray_chaos import victim_of
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState
@@ -18,18 +19,6 @@ CHAOS_S = 120.0
 PAUSE_S = (1.0, 5.0)
 """Between two kills."""
 VICTIMS = ["training"] * 5 + ["guard"] * 2 + ["actor"] * 2 + ["DriverActor", "OrchestratorActor"]
-
-
-def victim_of(arena: Arena, kind: str, chance: random.Random) -> psutil.Process | None:
-    """Return a process of this kind, if there is one at the moment."""
-    if kind.endswith("Actor"):
-        found = arena.services(kind)
-    else:
-        generations = {"training": 0, "guard": 1, "actor": 2}[kind]
-        found = arena.trainings()
-        for _ in range(generations):
-            found = [parent for process in found if (parent := process.parent())]
-    return chance.choice(found) if found else None
 
 
 def kill_at_random(arena: Arena, chance: random.Random, *, until_over: list[str]) -> list[str]:

@@ -141,3 +141,13 @@ def test_one_scheduler_that_has_nobody_keeps_no_other_from_choosing(scheduler, t
     controller = Controller(waits=Trial.PAUSED, plain=Trial.PENDING)
     assert scheduler.choose_trial_to_run(controller).trial_id == "plain"
     assert scheduler.debug_string() == "Told"
+
+
+def test_an_idle_actor_is_for_a_trial_for_which_none_starts() -> None:
+    scheduler = ArenaScheduler()
+    controller = Controller(starts=Trial.PENDING, waits=Trial.PENDING)
+    assert scheduler.choose_trial_to_run(controller).trial_id == "starts"
+    scheduler.is_coming_up = lambda trial: trial.trial_id == "starts"
+    assert scheduler.choose_trial_to_run(controller).trial_id == "waits"
+    controller = Controller(starts=Trial.PENDING)
+    assert scheduler.choose_trial_to_run(controller).trial_id == "starts"

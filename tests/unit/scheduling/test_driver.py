@@ -55,15 +55,23 @@ class World:
     def __init__(self) -> None:
         self.now = 0.0
         self.claimant = "this driver"
+        self.has_news = False
         self.wanted: list[RunToDrive] = []
         self.executions = self
         self.engine = TrialTable()
         self.driver = ExperimentDriver(
-            "experiment", port=self, engine=self.engine, clock=lambda: self.now, sleep=self.sleep, token="this driver"
+            "experiment", port=self, engine=self.engine, clock=lambda: self.now, news=self, token="this driver"
         )
 
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+    def is_set(self) -> bool:
+        return self.has_news
+
+    def clear(self) -> None:
+        self.has_news = False
+
+    def wait(self, timeout: float) -> bool:
+        self.now += timeout
+        return self.has_news
 
     def claim_experiment(self, experiment_id: str, *, driver: str) -> None:
         self.claimant = driver
@@ -147,3 +155,17 @@ def test_a_driver_whose_experiment_another_one_claims_ends(world: World) -> None
 def test_it_ends_when_nothing_has_been_left_to_do_for_a_while(world: World) -> None:
     world.driver.run()
     assert world.now >= IDLE_S
+
+
+def test_news_are_looked_at_at_once() -> None:
+    world = World()
+    trains = RunToDrive("t", "t", RunState.RUNNING, Resources())
+    world.wanted, world.engine.trials = [trains], {"t": "running"}
+    world.driver.tick()
+    world.wanted = [trains, RunToDrive("r", "r", RunState.QUEUED, Resources())]
+    world.driver.tick()
+    assert world.engine.trials == {"t": "running"}
+    world.has_news = True
+    world.driver.tick()
+    assert world.engine.trials == {"t": "running", "r": "pending"}
+    assert not world.has_news
