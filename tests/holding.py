@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core_kit import no_host
 from played_endpoints import PlayedEndpoints
 
 from arena_ray.model.paths import Workspace
@@ -152,6 +153,7 @@ def open_world(workspace: Workspace, script: str, *, interval: int, **flags: Any
             runners=RUNNERS,
             drivers=Drivers(),
             plugins=PLUGINS,
+            start_host=no_host,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=0, memory_gib=8)],
             endpoints=PlayedEndpoints(),
         )

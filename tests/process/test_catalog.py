@@ -77,10 +77,14 @@ def test_the_process_of_a_function_loads_no_file_but_its_own(tmp_path: Path) -> 
     (tmp_path / "leaves_plugin.py").write_text("import os; os._exit(4)\n")
     (tmp_path / "c_plugin.py").write_text(CHECKED)
     settings = {"space": {"learning_rate": {"uniform": [0.0, 1.0]}}}
-    begin = {"context": {"plugin_name": "checked"}, "directories": [str(tmp_path)], "settings": settings}
+    begin = {
+        "context": {"plugin_name": "checked", "scope": "experiment"},
+        "directories": [str(tmp_path)],
+        "settings": settings,
+    }
     function, found = find_plugin(begin, timeout_s=90.0)
     assert (function.__name__, found["count"]) == ("work", 1)
-    begin["context"] = {"plugin_name": "pbt"}
+    begin["context"] = {"plugin_name": "pbt", "scope": "experiment"}
     begin["settings"] = {"perturbation_interval": 5, "param_space": settings["space"]}
     assert find_plugin(begin, timeout_s=90.0)[1]["population"] == 4
 

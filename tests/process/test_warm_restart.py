@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core_kit import no_host
 from holding import DRIVER, PLUGINS, RUNNERS, SCRIPTS, held, until
 from played_endpoints import PlayedEndpoints
 from registry_kit import write_empty_registry
@@ -128,6 +129,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             runners=RUNNERS,
             drivers=Drivers(),
             plugins=PLUGINS,
+            start_host=no_host,
             capacity=lambda: [NodeCapacity("here", cpu=4, gpu=1, memory_gib=8)],
             endpoints=PlayedEndpoints(),
         )
