@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from arena_ray.cli.access import local_plugins_option, plugin_catalog, settings_in_force, workspace
-from arena_ray.cli.output import ABSENT, output_options, print_facts, print_json, print_table
+from arena_ray.cli.output import ABSENT, merged, output_options, print_facts, print_json, print_table
 from arena_ray.model.errors import NotFound
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def show(name: str, as_json: bool) -> None:
     if plugin is None:
         raise NotFound("plugin", name, known=[each.name for each in found])
     if as_json:
-        print_json(plugin)
+        print_json(merged(plugin, form=plugin.form))
     else:
         _print_one(plugin)
 

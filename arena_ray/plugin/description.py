@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arena_ray.model.spec import Strict
 from arena_ray.model.states import Scope
 from arena_ray.plugin.discovery import BrokenPlugin
+from arena_ray.plugin.json_schema import json_schema
 from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.setting import Setting
 
@@ -28,6 +31,11 @@ class PluginDescription(Strict):
     has_check: bool = False
     """Whether it checks its settings itself besides."""
     problem: str | None = None
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """JSON Schema of its settings, from which forms are made."""
+        return json_schema(self.settings, title=self.name)
 
 
 def describe_plugin(plugin: Plugin) -> PluginDescription:

@@ -63,6 +63,7 @@ def test_one_plugin_is_shown_with_its_settings(arena: Arena, workspace: Workspac
     assert rows["param_space"][:4] == ["param_space", "search_space", "needed", "live"]
     assert rows["mode"][:5] == ["mode", "choice", '"max"', "max,", "min"]
     document = json.loads(arena("plugins", "show", "pbt", "--json").stdout)
+    assert document["form"]["properties"]["population"]["minimum"] == 2
     assert document["name"] == "pbt"
     assert {each["name"]: each["default"] for each in document["settings"]}["min_gap"] == 0.1
 
