@@ -30,8 +30,10 @@ STOP_GRACE_S = 10.0
 
 CLOSE_TIMEOUT_S = 10.0
 
-MOST_DEATHS = 3
-"""So often a plugin's process may be killed without a call in between; then its execution has failed."""
+MOST_DEATHS = 10
+"""So often a plugin's process may be killed within an hour without a call in between; then its execution has failed."""
+
+REMEMBERED_DEATH_S = 3600.0
 
 
 class ExecutionDriver:
@@ -71,7 +73,7 @@ class ExecutionDriver:
         self._last_words: Message | None = None
         self._failure: Exception | None = None
         self._end_by: float | None = None
-        self._deaths: list[int] = []
+        self._deaths: list[tuple[int, float]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -156,7 +158,9 @@ class ExecutionDriver:
         if not was_killed or self._end_by is not None:
             return False
         reached = len(self._plugins.journal(self._execution.execution_id))
-        self._deaths = [place for place in self._deaths if place == reached] + [reached]
+        now = self._clock()
+        alike = [death for death in self._deaths if death[0] == reached and now - death[1] < REMEMBERED_DEATH_S]
+        self._deaths = [*alike, (reached, now)]
         return len(self._deaths) < MOST_DEATHS
 
     def _end(self) -> None:

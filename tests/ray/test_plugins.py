@@ -16,7 +16,6 @@ from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution, Revision, Run
 from arena_ray.model.states import ExecutionState, RunState, Scope
 from arena_ray.plugin.catalog import Catalog
-from arena_ray.scheduling.execution import MOST_DEATHS
 
 pytestmark = pytest.mark.ray
 REFERENCE = Path(__file__).parents[1] / "data" / "plugins"
@@ -253,24 +252,21 @@ def test_a_plugin_whose_driver_is_killed_goes_on_and_repeats_nothing(arena: Aren
     assert [each.name for each in arena.client.revisions(experiment)] == [None, "number 0", "number 1"]
 
 
-def test_a_plugin_s_process_that_is_killed_is_replaced_and_one_killed_for_ever_fails_the_execution(
-    arena: Arena,
-) -> None:
-    drop(arena, "victim", "api.wait_for_completion(api.create_run())")
-    experiment = start(arena, "victim", flags={"total_timesteps": 100_000, "sleep_s": 0.01})
+def test_a_plugin_s_process_that_is_killed_is_replaced_and_repeats_nothing(arena: Arena) -> None:
+    drop(arena, "victim", "api.add_note(api.wait_for_completion(api.create_run()))")
+    hurry = Hurry(arena.workspace.home)
+    experiment = start(arena, "victim", flags=hurry.flags())
     run = wait_until(lambda: arena.client.runs(experiment), what="a run")[0]
-    arena.wait_for_step(run, 10)
-    for _ in range(MOST_DEATHS):
+    arena.wait_for_step(run, 5)
+    for _ in range(2):
         host = host_of(arena, experiment)
-        assert [each.run_id for each in arena.client.runs(experiment)] == [run.run_id]
         host.kill()
         wait_until(lambda host=host: not host.is_running(), what="the end of the plugin's process")
-    execution = end_of(arena, experiment)
-    assert (execution.state, execution.reason) == (
-        ExecutionState.FAILED,
-        "the plugin's process ended without a word: killed by SIGKILL",
-    )
-    assert arena.wait_for(run, RunState.STOPPED).reason == f"its plugin has failed: {execution.reason}"
+    host_of(arena, experiment)
+    hurry.now()
+    assert end_of(arena, experiment).state is ExecutionState.COMPLETED
+    assert texts(arena, experiment) == [f"{{'{run.run_id}': 'completed'}}"]
+    assert [each.run_id for each in arena.client.runs(experiment)] == [run.run_id]
 
 
 def test_a_plugin_with_scope_run_stops_one_run_and_pauses_another(arena: Arena) -> None:
