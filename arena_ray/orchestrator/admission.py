@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arena_ray.model.errors import NoMainLoop, NotFound, SpecError
+from arena_ray.model.errors import NotFound, SpecError
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Execution, Experiment, ProposedRevision, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, PluginCall
@@ -214,18 +214,6 @@ class Admission:
                 submission, own, Scope.RUN, force_new=force_new, revision_id=newest.revision_id
             )
         return Started(run=None, execution=execution, created=created)
-
-    def require_main_loop(self, run: Run) -> None:
-        """Check that the run's script can be held.
-
-        Raises:
-            NoMainLoop: It has no boundary.
-        """
-        revision = self._store.get_revision(run.revision_id)
-        assert revision is not None
-        bundle = self._bundles.load(revision.bundle)
-        if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
-            raise NoMainLoop(run.script)
 
     def _check_cluster(self, submission: Submission) -> None:
         spec, report = submission.spec, submission.report

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError, StaleDriver
+from arena_ray.scheduling.plugin_port import told
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,3 @@ def answer_of(do: Callable[[], Any], method: str, *, plugin: str) -> tuple[Any, 
     except Exception as exc:
         log.exception("call %s of plugin %s failed", method, plugin)
         return None, told(PluginMistake(f"{method} cannot be carried out: {type(exc).__name__}: {exc}"))
-
-
-def told(error: ArenaError) -> dict[str, str]:
-    """Return *error* as it goes over the wire of a plugin's process."""
-    return {"kind": type(error).__name__, "message": str(error)}

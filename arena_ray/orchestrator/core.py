@@ -16,7 +16,7 @@ from pathlib import Path
 from arena_ray.model.errors import IllegalTransition, RegistryError, StaleAttempt, StaleDriver
 from arena_ray.model.events import Batch, MetricPoint
 from arena_ray.model.paths import Workspace
-from arena_ray.model.records import Attempt, Run
+from arena_ray.model.records import Attempt
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import PluginCall
 from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState, Scope
@@ -37,6 +37,8 @@ from arena_ray.orchestrator.policies import Policies, endpoint_token
 from arena_ray.orchestrator.reader import RegistryReader
 from arena_ray.orchestrator.reserve import Reserve
 from arena_ray.orchestrator.resumption import Resumption
+from arena_ray.orchestrator.revisions import Revisions
+from arena_ray.orchestrator.runs import Runs
 from arena_ray.orchestrator.successors import Successors
 from arena_ray.plugin.catalog import Plugins
 from arena_ray.registry.export import export_runs
@@ -85,6 +87,8 @@ class Orchestrator:
         reader = RegistryReader(workspace, registry_url=settings.registry_url)
         looks = PluginLooks(store, heard=HeardOfRuns(workspace, hub), reader=reader)
         self._gate = Gate(plugins, store=store, looks=looks, start=start_host, directories=directories)
+        revisions = Revisions(store=store, bundles=self._bundles, runners=runners, gate=self._gate)
+        self.runs = Runs(store, bundles=self._bundles, runners=runners, locks=self._locks, drivers=drivers)
         self._admission = Admission(
             workspace,
             store=store,
@@ -101,7 +105,8 @@ class Orchestrator:
             bundles=self._bundles,
             runners=runners,
             locks=self._locks,
-            gate=self._gate,
+            runs=self.runs,
+            revisions=revisions,
             require_driver=self._require_driver,
         )
         self.policies = Policies(
@@ -113,23 +118,14 @@ class Orchestrator:
         )
         orders = PluginOrders(
             store=store,
-            bundles=self._bundles,
-            runners=runners,
             locks=self._locks,
-            gate=self._gate,
-            stop=self.executions.end_run,
+            revisions=revisions,
+            stop=self.runs.stop_for,
             deploy=lambda run_id, name, select: self.policies.deploy(run_id, name, select=select).version,
         )
-        self.plugins = PluginCalls(
-            store=store,
-            orders=orders,
-            looks=looks,
-            require=self.executions.require,
-        )
-        self.experiments = Experiments(store, runs=self, drivers=drivers)
-        self.successors = Successors(
-            store=store, bundles=self._bundles, runners=runners, admission=self._admission, drivers=drivers
-        )
+        self.plugins = PluginCalls(store=store, orders=orders, looks=looks, require=self.executions.require)
+        self.experiments = Experiments(store, runs=self.runs, drivers=drivers)
+        self.successors = Successors(store=store, revisions=revisions, admission=self._admission, drivers=drivers)
 
     def start(self, submission: Submission, *, force_new: bool = False, request_id: str | None = None) -> Started:
         """Check *submission* and have it trained, by its plugin where it names one; what is unfinished goes on.
@@ -154,65 +150,6 @@ class Orchestrator:
         started = self._admission.admit_plugin(experiment, plugin, force_new=force_new, request_id=request_id)
         self._drivers.ensure(started.experiment_id)
         return started
-
-    def stop(self, key: str, *, now: bool = False) -> tuple[Run, str | None]:
-        """Ask for the end of a run: at its next boundary, after a last snapshot, or at once.
-
-        Returns:
-            The run, and with *now* the work that is given up.
-
-        Raises:
-            NotFound: There is no such run.
-            IllegalTransition: The run has ended already.
-        """
-        run = self._store.require_run(key)
-        with self._locks[run.run_id]:
-            run = self._store.require_run(run.run_id)
-            if run.state in (RunState.QUEUED, RunState.PAUSED):
-                run = self._store.move_run(run.run_id, RunState.STOPPED, reason=endings.REASONS[AttemptOutcome.STOPPED])
-                return run, None
-            run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
-        return run, self._work_at_risk(run) if now else None
-
-    def _work_at_risk(self, run: Run) -> str:
-        checkpoints = self._store.list_checkpoints(run.run_id)
-        kept = checkpoints[0].global_step if checkpoints else 0
-        return f"steps {kept} to {run.global_step} of {run.name}: they lie after its last checkpoint"
-
-    def pause(self, key: str) -> Run:
-        """Ask a run to take a snapshot and give its resources back.
-
-        Raises:
-            NotFound: There is no such run.
-            IllegalTransition: The run has ended or is paused already.
-            NoMainLoop: Its script has no place at which it could.
-        """
-        run = self._store.require_run(key)
-        with self._locks[run.run_id]:
-            run = self._store.require_run(run.run_id)
-            if run.state is RunState.QUEUED:
-                return self._store.move_run(run.run_id, RunState.PAUSED, reason=endings.REASONS[AttemptOutcome.PAUSED])
-            self._admission.require_main_loop(run)
-            return self._store.request(run.run_id, Intent.PAUSE)
-
-    def resume(self, key: str) -> Run:
-        """Queue a paused run again; where a pause has not taken effect yet, take it back.
-
-        Raises:
-            NotFound: There is no such run.
-            IllegalTransition: The run is neither paused nor about to be.
-        """
-        run = self._store.require_run(key)
-        with self._locks[run.run_id]:
-            run = self._store.require_run(run.run_id)
-            if run.intent is Intent.PAUSE and run.state in ACTIVE_STATES:
-                run = self._store.request(run.run_id, Intent.NONE)
-            elif run.state is RunState.PAUSED:
-                run = self._store.move_run(run.run_id, RunState.QUEUED)
-            else:
-                raise IllegalTransition(run.name, state=run.state, target="resumed", allowed=["stopped", "paused"])
-        self._drivers.ensure(run.experiment_id)
-        return run
 
     def assignment(self, run_id: str) -> Assignment:
         """Return what the run's actor needs to start it."""

@@ -8,17 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from arena_ray.model.errors import IllegalTransition, NoMainLoop, NotFound, StaleAttempt
-from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, ProposedRevision, Run
+from arena_ray.model.errors import IllegalTransition, NotFound, StaleAttempt
+from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
 from arena_ray.model.spec import FlagValue
-from arena_ray.model.states import ACTIVE_STATES, ExecutionState, ExploitOutcome, Intent, RunState, Scope
+from arena_ray.model.states import ExecutionState, ExploitOutcome, RunState, Scope
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.checkpoint_keeping import thin_out
-from arena_ray.orchestrator.gate import Gate
 from arena_ray.orchestrator.plugin_records import PluginRecords
+from arena_ray.orchestrator.revisions import Revisions
+from arena_ray.orchestrator.runs import Runs
 from arena_ray.registry.store import Store
 from arena_ray.runner import preflight
-from arena_ray.runner.arguments import check_flags
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.execution_port import ExploitOrder, StudyRecord
 from arena_ray.telemetry.hub import Hub
@@ -51,7 +51,8 @@ class Executions:
         bundles: BundleStore,
         runners: Mapping[str, Runner],
         locks: defaultdict[str, threading.RLock],
-        gate: Gate,
+        runs: Runs,
+        revisions: Revisions,
         require_driver: Callable[[str, str], None],
     ) -> None:
         self._store = store
@@ -59,7 +60,8 @@ class Executions:
         self._bundles = bundles
         self._runners = runners
         self._locks = locks
-        self._gate = gate
+        self._runs = runs
+        self._revisions = revisions
         self._require_driver = require_driver
 
     def to_drive(self, experiment_id: str, *, driver: str) -> list[Execution]:
@@ -143,21 +145,13 @@ class Executions:
 
         Raises:
             StaleDriver: Another driver has claimed the experiment since.
-            SpecError: The script does not take these hyperparameters.
+            SpecError: The script does not take these hyperparameters, or a plugin refuses them.
         """
         execution = self.require(execution_id, driver)
         source, spec = self._store.execution_source(execution_id), execution.spec
         merged = {**spec.hyperparameters, **hyperparameters}
-        report, _ = self.report_of(execution_id)
-        flags = check_flags(
-            report.arguments,
-            script=spec.script,
-            hyperparameters=merged,
-            flags=spec.flags,
-            gpu=spec.resources.gpu,
-        )
         spec = spec.model_copy(update={"plugin": None, "hyperparameters": merged, "seed": seed})
-        self._gate.require(spec, ProposedRevision.of(spec, flags=flags))
+        flags = self._revisions.check(spec, script=source.script, bundle=source.bundle)
         run, _ = self._store.submit(
             spec,
             flags=flags,
@@ -262,16 +256,7 @@ class Executions:
         """
         run = self._store.require_run(run_id)
         self._require_driver(run.experiment_id, driver)
-        self.end_run(run_id, reason)
-
-    def end_run(self, run_id: str, reason: str) -> None:
-        """Ask for the run's end at its next boundary, after a last snapshot. One that has ended stays as it is."""
-        with self._locks[run_id]:
-            run = self._store.require_run(run_id)
-            if run.state in (RunState.QUEUED, RunState.PAUSED):
-                self._store.move_run(run_id, RunState.STOPPED, reason=reason)
-            elif not run.state.is_final:
-                self._store.request(run_id, Intent.STOP, reason=reason)
+        self._runs.stop_for(run_id, reason)
 
     def pause_run(self, run_id: str, *, driver: str, reason: str) -> None:
         """Ask for the run's pause at its next boundary, on behalf of a plugin. One that has ended stays as it is.
@@ -282,20 +267,7 @@ class Executions:
         """
         run = self._store.require_run(run_id)
         self._require_driver(run.experiment_id, driver)
-        with self._locks[run_id]:
-            run = self._store.require_run(run_id)
-            if run.state is RunState.QUEUED:
-                self._store.move_run(run_id, RunState.PAUSED, reason=reason)
-            elif run.state in ACTIVE_STATES:
-                self._require_main_loop(run)
-                self._store.request(run_id, Intent.PAUSE, reason=reason)
-
-    def _require_main_loop(self, run: Run) -> None:
-        revision = self._store.get_revision(run.revision_id)
-        assert revision is not None, "a run lost its revision"
-        bundle = self._bundles.load(revision.bundle)
-        if self._runners[run.runner].inspect(bundle.files[bundle.entry], path=run.script).main_loop is None:
-            raise NoMainLoop(run.script)
+        self._runs.pause_for(run_id, reason)
 
     def end(self, execution_id: str, *, driver: str, state: ExecutionState, reason: str | None = None) -> None:
         """Record how a plugin execution ended, unless the user has stopped it meanwhile; end the runs of a failed one.

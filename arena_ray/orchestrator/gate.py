@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from arena_ray.registry.store import Store
 from arena_ray.scheduling.conversation import Host
 from arena_ray.scheduling.looking import Looking
 from arena_ray.scheduling.plugin_port import Call
+from arena_ray.scheduling.plugin_process import begin_with
 
 LOOK_TIMEOUT_S = 20.0
 """How long a plugin may look at a revision. A process that has just been started loads the plugin in that time too."""
@@ -120,19 +121,14 @@ class Gate:
     def _open(self, call: PluginCall, spec: ExperimentSpec) -> _Keeper:
         experiment = self._store.get_experiment(spec.experiment)
         asker = Asker(experiment.experiment_id if experiment else "", spec.experiment, call.name)
-        context = {
-            "plugin_name": call.name,
-            "scope": Scope.REVISION.value,
-            "target_id": "",
-            "execution_id": "",
-            "experiment_id": asker.experiment_id,
-            "experiment": spec.experiment,
-        }
-        begin: Mapping[str, Any] = {
-            "context": context,
-            "settings": call.settings,
-            "directories": [str(path) for path in self._directories],
-        }
+        begin = begin_with(
+            call.name,
+            Scope.REVISION,
+            call.settings,
+            experiment_id=asker.experiment_id,
+            experiment=spec.experiment,
+            directories=self._directories,
+        )
 
         def carry_out(asked: Call) -> tuple[Any, dict[str, str] | None]:
             return answer_of(

@@ -244,18 +244,18 @@ def _add_steering_routes(routes: APIRouter, call: Call) -> None:
     @routes.post("/runs/{run}/stop", operation_id="stop_run")
     def stop_run(run: str, body: StopRequest) -> MoveReply:
         """Ask for the end of a run."""
-        stopped, lost = call("stop", run, now=body.now)
+        stopped, lost = call("runs.stop", run, now=body.now)
         return MoveReply(run=stopped, lost=lost)
 
     @routes.post("/runs/{run}/pause", operation_id="pause_run")
     def pause_run(run: str) -> MoveReply:
         """Ask a run to take a snapshot and give its resources back."""
-        return MoveReply(run=call("pause", run))
+        return MoveReply(run=call("runs.pause", run))
 
     @routes.post("/runs/{run}/resume", operation_id="resume_run")
     def resume_run(run: str) -> MoveReply:
         """Queue a paused run again."""
-        return MoveReply(run=call("resume", run))
+        return MoveReply(run=call("runs.resume", run))
 
 
 def _add_experiment_routes(routes: APIRouter, call: Call) -> None:

@@ -7,49 +7,18 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from arena_ray.model.errors import IllegalTransition, NotFound, SpecError
-from arena_ray.model.records import Execution, ProposedRevision, Revision, Run
+from arena_ray.model.records import Execution, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.orchestrator.executions import pause_with_execution
 from arena_ray.orchestrator.plugin_looks import own_run
 from arena_ray.orchestrator.plugin_records import PluginRecords
+from arena_ray.orchestrator.revisions import Revisions
 from arena_ray.registry.columns import storable
 from arena_ray.registry.submission import Authorship
-from arena_ray.runner.arguments import check_flags
-from arena_ray.runner.bundle import Bundle
-from arena_ray.runner.protocol import Capabilities, ScriptReport
 from arena_ray.scheduling.plugin_port import NoteOrder, RevisionOrder, RunOrder
-
-
-class Bundles(Protocol):
-    """Where the files of scripts are kept."""
-
-    def load(self, digest: str) -> Bundle:
-        """Return the bundle of this digest."""
-        ...
-
-
-class ScriptReader(Protocol):
-    """What is asked of a runner here."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What holds for every script of it."""
-        ...
-
-    def inspect(self, source: str, *, path: str) -> ScriptReport:
-        """Return what can be said of a script."""
-        ...
-
-
-class RevisionGate(Protocol):
-    """What every revision has to pass."""
-
-    def require(self, spec: ExperimentSpec, revision: ProposedRevision) -> None:
-        """Refuse the revision by raising :class:`RevisionRefused`."""
-        ...
 
 
 class PluginOrders:
@@ -57,10 +26,8 @@ class PluginOrders:
 
     Args:
         store: Where revisions, runs and notes are made.
-        bundles: The files of scripts.
-        runners: They know what a script takes.
         locks: One for each run and each execution.
-        gate: Lets plugins look at revisions before they are made.
+        revisions: Makes revisions, once they are checked.
         stop: Asks for the end of a run, for a reason.
         deploy: Lets a checkpoint of a run answer under a name, and returns the version's number.
     """
@@ -69,18 +36,14 @@ class PluginOrders:
         self,
         *,
         store: PluginRecords,
-        bundles: Bundles,
-        runners: Mapping[str, ScriptReader],
         locks: defaultdict[str, threading.RLock],
-        gate: RevisionGate,
+        revisions: Revisions,
         stop: Callable[[str, str], Any],
         deploy: Callable[[str, str, str], int],
     ) -> None:
         self._store = store
-        self._bundles = bundles
-        self._runners = runners
         self._locks = locks
-        self._gate = gate
+        self._revisions = revisions
         self._stop = stop
         self._deploy = deploy
 
@@ -94,11 +57,6 @@ class PluginOrders:
         with self._locks[execution_id]:
             parent = self._parent(execution, order.parent_id)
             config = _merge(parent.config, order.config, is_deep=order.is_deep)
-            if order.config and not self._runners[parent.runner].capabilities.has_config:
-                raise SpecError(
-                    f"runner {parent.runner!r} takes no nested configuration; "
-                    "change flags of its scripts with create_revision_with_hyperparameters"
-                )
             made = self._make(
                 execution,
                 parent,
@@ -181,20 +139,10 @@ class PluginOrders:
         author: Authorship,
         env_id: str | None = None,
     ) -> Revision:
-        bundle = self._bundles.load(parent.bundle)
-        report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)
-        given = check_flags(
-            report.arguments,
-            script=parent.script,
-            hyperparameters=hyperparameters,
-            flags=flags,
-            gpu=parent.resources.gpu,
-        )
         changes: dict[str, Any] = {"hyperparameters": dict(hyperparameters), "flags": dict(flags)}
         changes |= {"config": dict(config), "env_id": env_id or parent.env_id}
         spec = _spec_of(execution, parent).model_copy(update=changes)
-        self._gate.require(spec, ProposedRevision.of(spec, flags=given))
-        return self._store.add_revision(spec, flags=given, script=parent.script, bundle=parent.bundle, author=author)
+        return self._revisions.add(spec, parent=parent, author=author)
 
     def _parent(self, execution: Execution, revision_id: str | None) -> Revision:
         """Return the revision of this id, or else the one that the execution began with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from arena_ray.model.ancestry import require_execution, schedule_of
 from arena_ray.model.naming import new_id
@@ -11,12 +10,10 @@ from arena_ray.model.records import Lineage, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue, PluginCall, check_name
 from arena_ray.model.standing import EPISODIC_RETURN, Standing
 from arena_ray.orchestrator.admission import Admission, Started, spec_of
-from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.drivers import Drivers
+from arena_ray.orchestrator.revisions import Revisions
 from arena_ray.registry.store import Store
 from arena_ray.registry.submission import Authorship
-from arena_ray.runner.arguments import check_flags
-from arena_ray.runner.protocol import Runner
 
 REPLAY = "replay_schedule"
 """The plugin that carries a schedule out."""
@@ -29,14 +26,12 @@ class Successors:
         self,
         *,
         store: Store,
-        bundles: BundleStore,
-        runners: Mapping[str, Runner],
+        revisions: Revisions,
         admission: Admission,
         drivers: Drivers,
     ) -> None:
         self._store = store
-        self._bundles = bundles
-        self._runners = runners
+        self._revisions = revisions
         self._admission = admission
         self._drivers = drivers
 
@@ -73,6 +68,7 @@ class Successors:
 
         Raises:
             SpecError: *name* has other characters than a name may have.
+            RevisionRefused: A plugin refuses it.
         """
         if name is not None:
             check_name(name, kind="a revision")
@@ -86,17 +82,8 @@ class Successors:
             spec.hyperparameters,
         ):
             return known[-1]
-        bundle = self._bundles.load(parent.bundle)
-        report = self._runners[parent.runner].inspect(bundle.files[bundle.entry], path=parent.script)
-        flags = check_flags(
-            report.arguments,
-            script=parent.script,
-            hyperparameters=spec.hyperparameters,
-            flags=spec.flags,
-            gpu=parent.resources.gpu,
-        )
         author = Authorship(None, f"promotion {request_id or new_id()}", parent.revision_id, name=name, notes=notes)
-        return self._store.add_revision(spec, flags=flags, script=parent.script, bundle=parent.bundle, author=author)
+        return self._revisions.add(spec, parent=parent, author=author)
 
     def _lineage(self, run: Run, execution_id: str) -> Lineage:
         return Lineage(

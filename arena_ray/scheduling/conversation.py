@@ -18,7 +18,7 @@ from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
 from arena_ray.runner.wire import Message
 from arena_ray.scheduling.journal import Journal
-from arena_ray.scheduling.plugin_port import Call, PluginPort
+from arena_ray.scheduling.plugin_port import Call, PluginPort, told
 from arena_ray.scheduling.waits import Wait, open_wait, utc_now
 
 LOOK_S = 0.2
@@ -163,12 +163,12 @@ class Conversation:
     def _open(self, call: Call) -> JournalEntry:
         return self.port.open_call(self.execution.execution_id, call, driver=self.driver)
 
-    def _insist(self, do: Any) -> JournalEntry:
+    def _insist(self, do: Callable[[], JournalEntry]) -> JournalEntry:
         """Do it; where the registry cannot be reached for a while, try again."""
         deadline = time.monotonic() + REGISTRY_PATIENCE_S
         while True:
             try:
-                entry: JournalEntry = do()
+                entry = do()
             except RegistryError:
                 if time.monotonic() > deadline:
                     raise
@@ -215,11 +215,11 @@ class Conversation:
         self.host.wire.send("answer", number=number, answer=answer, error=error, is_recorded=is_recorded)
 
     def _refuse(self, call: Call, error: ArenaError) -> None:
-        self._tell(call.number, None, _told(error))
+        self._tell(call.number, None, told(error))
 
     def _end(self, number: int, result: Any) -> None:
         """Write the answer of a call down that has waited, then give it."""
-        answer, error = (None, _told(result)) if isinstance(result, ArenaError) else (result, None)
+        answer, error = (None, told(result)) if isinstance(result, ArenaError) else (result, None)
         self.port.end_call(self.execution.execution_id, number, driver=self.driver, answer=answer, error=error)
         self._tell(number, answer, error)
 
@@ -233,7 +233,3 @@ class Conversation:
         assert self._study_call is not None, "nobody asked for a study"
         number, self._study_call = self._study_call, None
         self._end(number, result if isinstance(result, ArenaError) else result.model_dump(mode="json"))
-
-
-def _told(error: ArenaError) -> dict[str, str]:
-    return {"kind": type(error).__name__, "message": str(error)}

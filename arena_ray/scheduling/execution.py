@@ -20,7 +20,7 @@ from arena_ray.scheduling.execution_port import ExecutionPort
 from arena_ray.scheduling.in_place import MilestoneScheduler
 from arena_ray.scheduling.journal import Journal
 from arena_ray.scheduling.milestones import Course
-from arena_ray.scheduling.plugin_process import start_host
+from arena_ray.scheduling.plugin_process import begin_with, start_host
 from arena_ray.scheduling.port import Port
 from arena_ray.scheduling.study_runs import StudyRuns, Trials
 from arena_ray.scheduling.watch import Watch, Watchable
@@ -67,7 +67,7 @@ class ExecutionDriver:
         self._plugins = port.plugins
         self._engine = engine
         self._driver = driver
-        self._directories = [str(path) for path in directories]
+        self._directories = directories
         self._clock = clock
         self._runs: StudyRuns | None = None
         self._last_words: Message | None = None
@@ -81,16 +81,17 @@ class ExecutionDriver:
         journal = Journal(self._plugins.journal(execution.execution_id))
         self._host = self._start()
         self._conversation = Conversation(self._host, execution, self._plugins, self._driver, journal)
-        context = {
-            "plugin_name": execution.plugin,
-            "scope": execution.scope.value,
-            "target_id": execution.experiment_id,
-            "execution_id": execution.execution_id,
-            "experiment_id": execution.experiment_id,
-            "experiment": execution.experiment,
-        }
-        keys = {"settings": execution.settings, "directories": self._directories}
-        self._host.wire.send("begin", context=context, has_journal=bool(journal), **keys)
+        begin = begin_with(
+            execution.plugin,
+            execution.scope,
+            execution.settings,
+            experiment_id=execution.experiment_id,
+            experiment=execution.experiment,
+            execution_id=execution.execution_id,
+            target_id=execution.experiment_id,
+            directories=self._directories,
+        )
+        self._host.wire.send("begin", has_journal=bool(journal), **begin)
         name = f"plugin {execution.plugin}"
         self._thread = threading.Thread(target=self._converse, args=(self._conversation,), name=name, daemon=True)
         self._thread.start()

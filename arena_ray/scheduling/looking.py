@@ -65,6 +65,7 @@ class Looking:
         self._asked: int | None = None
         self._asked_at = 0.0
         self._failure: Exception | None = None
+        self._was_killed = False
         host.wire.send("begin", **begin)
         self._thread = threading.Thread(target=self._converse, name="looking plugin", daemon=True)
         self._thread.start()
@@ -76,8 +77,8 @@ class Looking:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process is there."""
-        return self._thread.is_alive()
+        """Whether the process is there. One that was killed says nothing more that counts."""
+        return self._thread.is_alive() and not self._was_killed
 
     def show(self, context: Mapping[str, Any], *, occasion: str) -> None:
         """Let the function look.
@@ -155,6 +156,7 @@ class Looking:
 
     def kill(self) -> None:
         """End the process."""
+        self._was_killed = True
         self._host.kill()
 
 

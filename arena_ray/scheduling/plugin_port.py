@@ -7,8 +7,14 @@ from typing import Any, Protocol, cast
 
 from pydantic import Field
 
+from arena_ray.model.errors import ArenaError
 from arena_ray.model.records import JournalEntry, Record, Run
 from arena_ray.model.spec import FlagValue
+
+
+def told(error: ArenaError) -> dict[str, str]:
+    """Return *error* as it stands in a journal, and goes over the wire of a plugin's process."""
+    return {"kind": type(error).__name__, "message": str(error)}
 
 
 class Call(Record):

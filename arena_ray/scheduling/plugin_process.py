@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from arena_ray.model.paths import Workspace
+from arena_ray.model.states import Scope
 from arena_ray.runner.process import GuardedProcess
 
 
@@ -31,3 +34,37 @@ def start_host(name: str, *, workspace: Workspace, environ: Mapping[str, str] = 
         stdout=output,
         stderr=output,
     )
+
+
+def begin_with(
+    plugin: str,
+    scope: Scope,
+    settings: Mapping[str, Any],
+    *,
+    experiment_id: str,
+    experiment: str,
+    execution_id: str = "",
+    target_id: str = "",
+    directories: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return what such a process is told first: see :class:`arena_ray.plugin.context.PluginContext`.
+
+    Args:
+        plugin: The plugin's name.
+        scope: What it is at work on.
+        settings: As JSON can hold them.
+        experiment_id: Empty where there is none yet.
+        experiment: The experiment's name.
+        execution_id: Empty where no execution is kept.
+        target_id: Empty where the function is told each time it is called.
+        directories: Folders into which plugins are dropped.
+    """
+    context = {
+        "plugin_name": plugin,
+        "scope": scope.value,
+        "target_id": target_id,
+        "execution_id": execution_id,
+        "experiment_id": experiment_id,
+        "experiment": experiment,
+    }
+    return {"context": context, "settings": dict(settings), "directories": [str(path) for path in directories]}

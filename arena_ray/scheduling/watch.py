@@ -13,6 +13,7 @@ from arena_ray.model.states import ExecutionState
 from arena_ray.scheduling.conversation import Host
 from arena_ray.scheduling.looking import Looking, Verdict
 from arena_ray.scheduling.plugin_port import Call
+from arena_ray.scheduling.plugin_process import begin_with
 from arena_ray.scheduling.port import Port
 
 LOOK_TIMEOUT_S = 30.0
@@ -68,7 +69,7 @@ class Watch:
         self._start = start
         self._port = port
         self._driver = driver
-        self._directories = [str(path) for path in directories]
+        self._directories = directories
         self._timeout_s = timeout_s
         self._clock = clock
         self._results: dict[str, Mapping[str, Any]] = {}
@@ -80,15 +81,15 @@ class Watch:
 
     def _open(self) -> Looking:
         execution = self._execution
-        context = {
-            "plugin_name": execution.plugin,
-            "scope": execution.scope.value,
-            "target_id": "",
-            "execution_id": execution.execution_id,
-            "experiment_id": execution.experiment_id,
-            "experiment": execution.experiment,
-        }
-        begin = {"context": context, "settings": execution.settings, "directories": self._directories}
+        begin = begin_with(
+            execution.plugin,
+            execution.scope,
+            execution.settings,
+            experiment_id=execution.experiment_id,
+            experiment=execution.experiment,
+            execution_id=execution.execution_id,
+            directories=self._directories,
+        )
         return Looking(
             self._start(), begin=begin, carry_out=self._carry_out, timeout_s=self._timeout_s, clock=self._clock
         )
@@ -141,7 +142,7 @@ class Watch:
 
     def _count_failure(self, why: str) -> bool:
         self._failures += 1
-        self._note(f"failed: {why}"[:200], f"plugin {self._execution.plugin} could not look at this run: {why}")
+        self._note(f"failed at {self._shown}: {why}"[:200], f"plugin {self._execution.plugin} could not look at this run: {why}")
         if self._failures < MOST_FAILURES:
             return False
         self._unwatch()

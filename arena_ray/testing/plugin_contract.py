@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,12 @@ class DeclarationContract:
         assert PluginDescription.model_validate_json(described.model_dump_json()) == described
 
 
-class StagedContract(DeclarationContract):
+class StagedContract(DeclarationContract, ABC):
     """A contract about a plugin on a stage; the classes below are for one scope each."""
 
+    @abstractmethod
     def stage(self) -> PluginStage:
         """Return a new stage for the plugin, on which it comes to its end."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method stage() that returns a PluginStage")
 
     @pytest.fixture
     def plugin(self) -> Plugin:

@@ -16,6 +16,7 @@ from arena_ray.orchestrator.gate import Asker
 from arena_ray.orchestrator.plugin_calls import PluginCalls
 from arena_ray.orchestrator.plugin_looks import PluginLooks
 from arena_ray.orchestrator.plugin_orders import PluginOrders
+from arena_ray.orchestrator.revisions import Revisions
 from arena_ray.plugin.registration import Plugin
 from arena_ray.scheduling.plugin_port import Call
 from arena_ray.testing.stage_reader import StageReader
@@ -53,10 +54,13 @@ def calls_on(records: StageRecords) -> PluginCalls:
     """Return what carries out the calls of the execution."""
     orders = PluginOrders(
         store=records,
-        bundles=records.script,
-        runners={records.execution.spec.runner: records.script},
         locks=defaultdict(RLock),
-        gate=_OpenGate(),
+        revisions=Revisions(
+            store=records,
+            bundles=records.script,
+            runners={records.execution.spec.runner: records.script},
+            gate=_OpenGate(),
+        ),
         stop=records.stop_run,
         deploy=records.deploy,
     )

@@ -253,9 +253,9 @@ def test_a_run_that_trains_gives_way_to_nobody(world: World) -> None:
 
 def test_a_run_paused_while_it_holds_is_judged_there_when_it_goes_on(world: World, pair_of) -> None:
     pair = pair_of()
-    world.core.pause(pair.clone.run_id)
+    world.core.runs.pause(pair.clone.run_id)
     assert until(pair.actor, lambda progress: progress.outcome).outcome is RunState.PAUSED
-    world.core.resume(pair.clone.run_id)
+    world.core.runs.resume(pair.clone.run_id)
     again = world.supervise(pair.clone)
     again.decide(world.commit(held(again), pair.donor))
     assert finish(again) is RunState.COMPLETED
@@ -265,13 +265,13 @@ def test_a_run_paused_while_it_holds_is_judged_there_when_it_goes_on(world: Worl
 @pytest.mark.parametrize("environ", [{}, {"LINGER": "yes"}])
 def test_a_run_paused_after_an_exploit_was_decided_keeps_it(world: World, pair_of, environ: dict[str, str]) -> None:
     pair = pair_of(**environ)
-    world.core.pause(pair.clone.run_id)
+    world.core.runs.pause(pair.clone.run_id)
     pair.actor.decide(world.commit(pair.milestone, pair.donor))
     assert until(pair.actor, lambda progress: progress.outcome).outcome is RunState.PAUSED
     newest = world.store.list_checkpoints(pair.clone.run_id)[0]
     assert newest.generation == 1
     assert (newest.boundary == INTERVAL) == bool(environ), "perhaps it is paused where it took over"
-    world.core.resume(pair.clone.run_id)
+    world.core.runs.resume(pair.clone.run_id)
     again = world.supervise(pair.clone)
     since = [TAKEN_OVER[step] for step in range(INTERVAL, 2 * INTERVAL, 5)]
     assert held(again, number=2).score == pytest.approx(math.fsum(since) / len(since))
@@ -284,7 +284,7 @@ def test_a_run_stopped_while_it_holds_ends_there(world: World, now: bool) -> Non
     run = world.add(0, CLONE)
     actor = world.supervise(run)
     held(actor)
-    world.core.stop(run.run_id, now=now)
+    world.core.runs.stop(run.run_id, now=now)
     assert until(actor, lambda progress: progress.outcome).outcome is RunState.STOPPED
     assert world.points(run) == list(enumerate(ALONE[:INTERVAL]))
 
@@ -292,7 +292,7 @@ def test_a_run_stopped_while_it_holds_ends_there(world: World, now: bool) -> Non
 def test_a_run_stopped_before_it_could_carry_its_exploit_out_abandons_it(world: World, pair_of) -> None:
     pair = pair_of()
     world.commit(pair.milestone, pair.donor)
-    world.core.stop(pair.clone.run_id)
+    world.core.runs.stop(pair.clone.run_id)
     assert until(pair.actor, lambda progress: progress.outcome).outcome is RunState.STOPPED
     [exploit] = world.exploits(pair.clone.run_id)
     assert (exploit.outcome, exploit.reason) == (ExploitOutcome.ABANDONED, "the run has ended before")
@@ -300,9 +300,9 @@ def test_a_run_stopped_before_it_could_carry_its_exploit_out_abandons_it(world: 
 
 def test_a_run_paused_while_its_actor_starts_stays_paused(world: World) -> None:
     run = world.add(0, CLONE)
-    ambush(world.core, "begin_attempt", lambda: world.core.pause(run.run_id))
+    ambush(world.core, "begin_attempt", lambda: world.core.runs.pause(run.run_id))
     assert world.supervise(run).progress().outcome is RunState.PAUSED
-    world.core.resume(run.run_id)
+    world.core.runs.resume(run.run_id)
     held(world.supervise(run))
 
 

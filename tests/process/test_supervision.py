@@ -153,8 +153,8 @@ def test_a_script_without_a_main_loop_is_not_paused_but_stopped(start_loopless, 
     supervision = open_supervision(run)
     until(supervision, lambda progress: progress.global_step == 10)
     with pytest.raises(NoMainLoop, match=r"loopless\.py has no main loop"):
-        core.pause(run.run_id)
-    core.stop(run.run_id)
+        core.runs.pause(run.run_id)
+    core.runs.stop(run.run_id)
     assert until(supervision, has_ended).outcome is RunState.STOPPED
 
 
@@ -162,7 +162,7 @@ def test_a_script_without_a_main_loop_that_hears_nothing_is_ended(start_loopless
     run = start_loopless("--on", "--deaf")
     supervision = open_supervision(run)
     until(supervision, lambda progress: progress.global_step == 10)
-    core.stop(run.run_id)
+    core.runs.stop(run.run_id)
     assert until(supervision, has_ended).outcome is RunState.STOPPED
 
 

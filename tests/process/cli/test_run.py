@@ -140,7 +140,7 @@ def test_an_interrupt_on_a_cluster_that_was_up_only_stops_watching(
     assert process.returncode == 130
     assert "goes on without being watched" in errors
     assert "Traceback" not in errors
-    assert "pause" not in orchestrator.requests
+    assert "runs.pause" not in orchestrator.requests
     assert store.list_runs()[0].state is RunState.RUNNING
 
 
@@ -174,7 +174,7 @@ def test_pausing_waits_for_the_boundary_and_says_where_the_run_stands(
     gateway: GatewayAddress, orchestrator: PlayedOrchestrator, add_run: AddRun, store: Store
 ) -> None:
     orchestrator.last_step = MANY
-    run = orchestrator.resume(add_run(state=RunState.PAUSED).run_id)
+    run = orchestrator.runs_resume(add_run(state=RunState.PAUSED).run_id)
     wait_for(is_running(store))
     with ArenaClient(gateway) as client:
         assert pause_and_wait(client, run).startswith(f"{run.name} is paused at step ")

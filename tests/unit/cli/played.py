@@ -152,7 +152,7 @@ class PlayedOrchestrator:
         [execution] = self._store.list_executions(experiment=name, states=[ExecutionState.PAUSED])
         self._store.move_execution(execution.execution_id, ExecutionState.RUNNING)
         for run in self._store.list_runs(experiment=name, states=[RunState.PAUSED]):
-            self.resume(run.run_id)
+            self.runs_resume(run.run_id)
         self._begin(self._finish, execution.execution_id)
         return self._standing(name)
 
@@ -181,17 +181,17 @@ class PlayedOrchestrator:
                 self._store.move_execution(execution_id, self.execution_outcome, reason="played")
                 return
 
-    def stop(self, key: str, *, now: bool) -> tuple[Run, str | None]:
+    def runs_stop(self, key: str, *, now: bool) -> tuple[Run, str | None]:
         run = self._store.require_run(key)
         if run.state in (RunState.QUEUED, RunState.PAUSED):
             return self._store.move_run(run.run_id, RunState.STOPPED, reason="stopped by the user"), None
         run = self._store.request(run.run_id, Intent.STOP_NOW if now else Intent.STOP)
         return run, "steps 10 to 20" if now else None
 
-    def pause(self, key: str) -> Run:
+    def runs_pause(self, key: str) -> Run:
         return self._store.request(self._store.require_run(key).run_id, Intent.PAUSE)
 
-    def resume(self, key: str) -> Run:
+    def runs_resume(self, key: str) -> Run:
         run = self._store.move_run(self._store.require_run(key).run_id, RunState.QUEUED)
         self._play(run)
         return run

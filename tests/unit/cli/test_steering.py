@@ -58,7 +58,7 @@ def test_a_run_named_twice_is_moved_once(
 ) -> None:
     run = add_run(state=RunState.RUNNING)
     arena("pause", run.name, run.run_id[:6])
-    assert orchestrator.requests == ["pause"]
+    assert orchestrator.requests == ["runs.pause"]
 
 
 def test_a_run_that_refuses_does_not_keep_the_others_from_moving(
@@ -127,4 +127,4 @@ def test_a_run_of_a_plugin_can_be_moved_alone_and_not_twice_with_its_experiment(
     orchestrator.requests.clear()
     assert len(json.loads(arena("stop", first.run_id, "--json").stdout)) == 1
     assert len(json.loads(arena("stop", "race", first.run_id, "--json").stdout)) == 2
-    assert orchestrator.requests == ["stop", "experiments.stop"]
+    assert orchestrator.requests == ["runs.stop", "experiments.stop"]

@@ -155,45 +155,45 @@ class TestAttempts:
 
 class TestSteering:
     def test_a_queued_run_is_stopped_at_once(self, core, run) -> None:
-        assert core.stop(run.name)[0].state is RunState.STOPPED
+        assert core.runs.stop(run.name)[0].state is RunState.STOPPED
         assert core.runs_to_drive(run.experiment_id, driver="d") == []
 
     def test_a_running_run_is_told_with_its_next_report(self, core, run) -> None:
         begin(core, run)
         assert report(core, run).intent is Intent.NONE
-        core.stop(run.run_id)
+        core.runs.stop(run.run_id)
         assert report(core, run).intent is Intent.STOP
 
     def test_stop_now_names_the_work_that_is_lost(self, core, workspace, run) -> None:
         begin(core, run)
         report(core, run, AttemptStarted(0, 0, 1.0), saved(workspace, 2), boundary=7)
-        _, lost = core.stop(run.run_id, now=True)
+        _, lost = core.runs.stop(run.run_id, now=True)
         assert lost is not None
         assert "steps 20 to 70" in lost
         assert report(core, run, first_seq=2).intent is Intent.STOP_NOW
 
     def test_a_paused_run_is_not_driven_and_is_driven_again_when_resumed(self, core, drivers, run) -> None:
-        core.pause(run.run_id)
+        core.runs.pause(run.run_id)
         assert core.runs_to_drive(run.experiment_id, driver="d") == []
         drivers.asked.clear()
-        assert core.resume(run.run_id).state is RunState.QUEUED
+        assert core.runs.resume(run.run_id).state is RunState.QUEUED
         assert drivers.asked == [run.experiment_id]
 
     def test_a_pause_can_be_taken_back_before_it_takes_effect(self, core, run) -> None:
         begin(core, run)
-        core.pause(run.run_id)
-        core.resume(run.run_id)
+        core.runs.pause(run.run_id)
+        core.runs.resume(run.run_id)
         assert report(core, run).intent is Intent.NONE
 
     def test_a_run_lost_while_it_was_being_stopped_is_stopped(self, core, run) -> None:
         begin(core, run)
         report(core, run)
-        core.stop(run.run_id)
+        core.runs.stop(run.run_id)
         assert core.end_attempt(run.run_id, attempt=1, outcome=AttemptOutcome.LOST, reason="k") is RunState.STOPPED
 
     def test_what_has_ended_cannot_be_stopped_paused_or_resumed(self, core, run) -> None:
-        core.stop(run.run_id)
-        for steer in (core.stop, core.pause, core.resume):
+        core.runs.stop(run.run_id)
+        for steer in (core.runs.stop, core.runs.pause, core.runs.resume):
             with pytest.raises(IllegalTransition):
                 steer(run.run_id)
 

@@ -26,7 +26,7 @@ class Sweep:
         for run in (self.running, self.completed):
             core.begin_attempt(run.run_id, node="n", resumed_from=None, token=run.run_id)
         core.end_attempt(self.completed.run_id, attempt=1, outcome=AttemptOutcome.COMPLETED, reason=None)
-        core.pause(self.paused.run_id)
+        core.runs.pause(self.paused.run_id)
 
     def add(self, member: int) -> Run:
         keys = {"hyperparameters": {"learning_rate": 1e-3}, "seed": 1}

@@ -111,6 +111,20 @@ def test_revisions_of_a_plugin_s_runs_are_looked_at(world_of, submission_of) -> 
     assert world.store.list_runs() == []
 
 
+def test_what_is_promoted_is_looked_at(world_of, submission_of) -> None:
+    seen: list[str] = []
+
+    def refuse_again(context: Any, api: Any) -> str | None:
+        seen.append(context.experiment)
+        return "not once more" if len(seen) > 1 else None
+
+    world = world_of(refuse_again, is_default=True)
+    run = world.core.start(submission_of(hyperparameters={"learning_rate": 0.05})).run
+    with pytest.raises(RevisionRefused, match="not once more"):
+        world.core.successors.promote(run.run_id)
+    assert len(world.store.list_revisions(run.experiment_id)) == 1
+
+
 def test_one_that_is_on_by_default_looks_at_every_revision(world_of, submission_of) -> None:
     world = world_of(too_fast, is_default=True)
     with pytest.raises(RevisionRefused):

@@ -159,7 +159,7 @@ def test_updates_of_a_nested_configuration_are_merged_or_replace(
     core: Orchestrator, submission_of, is_deep: bool, expected: dict
 ) -> None:
     world = World(core, submission_of)
-    world.orders._runners = MappingProxyType({**RUNNERS, "cleanrl": Nested()})
+    world.orders._revisions._runners = MappingProxyType({**RUNNERS, "cleanrl": Nested()})
     first = world.revise(0, config={"net": {"units": 64, "layers": 2}, "lr": 1})
     second = world.revise(1, config={"net": {"units": 512}}, parent_id=first.revision_id, is_deep=is_deep)
     assert second.config == expected

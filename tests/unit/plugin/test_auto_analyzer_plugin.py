@@ -130,7 +130,6 @@ def test_it_goes_on_until_all_runs_are_over() -> None:
 
 
 def test_curves_and_importances_are_drawn() -> None:
-    pytest.importorskip("matplotlib")
     runs = [run(number) for number in range(15)]
     curves = {each["run_id"]: curve(1.0, math.nan, 3.0) for each in runs}
     plots = draw(runs, curves, {"learning_rate": 1.0}, "charts/episodic_return")

@@ -156,6 +156,17 @@ def test_a_function_that_hangs_loses_its_process_and_a_new_one_looks_on(world_of
     world.tick_until(lambda: "r1" in seen)
 
 
+def test_a_hang_counts_once_and_not_against_the_run_that_comes_next(world_of) -> None:
+    world = world_of(lambda context, api: threading.Event().wait(), timeout_s=0.02)
+    for number in range(MOST_FAILURES):
+        world.results.tell(f"r{number}", 1)
+    world.tick_until(lambda: world.is_over)
+    notes = list(world.runs.notes.values())
+    assert len(notes) == MOST_FAILURES
+    assert all("it took longer than 0.02 s to look" in note for note in notes), notes
+    assert len(world.hosts) == MOST_FAILURES
+
+
 def test_a_function_that_fails_again_and_again_is_not_asked_any_more(world_of) -> None:
     world = world_of(lambda context, api: 1 // 0)
     for number in range(MOST_FAILURES):
