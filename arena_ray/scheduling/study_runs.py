@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from arena_ray.model.errors import AllRunsFailed
 from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.records import Execution, Run
 from arena_ray.model.schedule import Schedule
@@ -23,6 +22,7 @@ from arena_ray.scheduling.rungs import RungScheduler, rungs
 from arena_ray.scheduling.scheduled import ScheduledChanges
 from arena_ray.scheduling.search import Trained, open_search
 from arena_ray.scheduling.seed_race import Cell
+from arena_ray.scheduling.study_result import require_one_that_did_not_fail, result_of
 
 LOOK_INTERVAL_S = 1.0
 RUNS_A_TICK = 8
@@ -146,9 +146,7 @@ class StudyRuns:
         record = self._port.record(self._execution.execution_id)
         if not all(run.state.is_final for run in record.runs):
             return None
-        if all(run.state is RunState.FAILED for run in record.runs):
-            first = (record.runs[0].reason or "for no known reason").splitlines()[0]
-            raise AllRunsFailed(len(record.runs), first=first)
+        require_one_that_did_not_fail(record.runs)
         self._look_for_due(record)
         return None if self._due else self._result(record)
 
@@ -230,15 +228,4 @@ class StudyRuns:
         scores = self._scores(record)
         if self._replication is not None:
             return self._replication.result(record.runs, scores, self._port.durations(self._execution.execution_id))
-        sign = 1.0 if self._study.mode == "max" else -1.0
-        ended = [run for run in record.runs if run.state is not RunState.FAILED]
-        measured = [run for run in ended if math.isfinite(scores[run.run_id])]
-        best = max(measured, key=lambda run: sign * scores[run.run_id], default=None)
-        if best is None:
-            return StudyResult(best_run_id=None, best_score=math.nan, num_runs=len(record.runs))
-        return StudyResult(
-            best_run_id=best.run_id,
-            best_score=scores[best.run_id],
-            best_hyperparameters=best.hyperparameters,
-            num_runs=len(record.runs),
-        )
+        return result_of(record.runs, scores, mode=self._study.mode)

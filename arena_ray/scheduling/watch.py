@@ -142,7 +142,10 @@ class Watch:
 
     def _count_failure(self, why: str) -> bool:
         self._failures += 1
-        self._note(f"failed at {self._shown}: {why}"[:200], f"plugin {self._execution.plugin} could not look at this run: {why}")
+        self._note(
+            f"failed at {self._shown}: {why}"[:200],
+            f"plugin {self._execution.plugin} could not look at this run: {why}",
+        )
         if self._failures < MOST_FAILURES:
             return False
         self._unwatch()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-from arena_ray.model.errors import AllRunsFailed
 from arena_ray.model.events import EPISODIC_RETURN
 from arena_ray.model.records import Run
 from arena_ray.model.spec import FlagValue
-from arena_ray.model.states import RunState
 from arena_ray.plugin.study import SeedRace, Study, StudyResult
 from arena_ray.scheduling.replication import Cells, Replication
 from arena_ray.scheduling.search import Trained, open_search
 from arena_ray.scheduling.seed_race import Cell
+from arena_ray.scheduling.study_result import require_one_that_did_not_fail, result_of
 from arena_ray.testing.stage_records import StageRecords
 
 
@@ -52,8 +51,7 @@ class StageStudy:
         runs = self._runs
         if self._made < self._search.size * self._cells.least or not all(run.state.is_final for run in runs):
             return None
-        if all(run.state is RunState.FAILED for run in runs):
-            raise AllRunsFailed(len(runs), first=(runs[0].reason or "for no known reason").splitlines()[0])
+        require_one_that_did_not_fail(runs)
         made = {run.member for run in runs}
         wanted = self._race.stand(runs, self._scores(runs)).cells if self._race else ()
         due = [cell for cell in wanted if self._cells.member(cell) not in made]
@@ -105,17 +103,7 @@ class StageStudy:
         scores = self._scores(runs)
         if self._race:
             return self._race.result(runs, scores, {run.run_id: _seconds(run) for run in runs})
-        sign = 1.0 if self._study.mode == "max" else -1.0
-        measured = [run for run in runs if run.state is not RunState.FAILED and math.isfinite(scores[run.run_id])]
-        best = max(measured, key=lambda run: sign * scores[run.run_id], default=None)
-        if best is None:
-            return StudyResult(best_run_id=None, best_score=math.nan, num_runs=len(runs))
-        return StudyResult(
-            best_run_id=best.run_id,
-            best_score=scores[best.run_id],
-            best_hyperparameters=best.hyperparameters,
-            num_runs=len(runs),
-        )
+        return result_of(runs, scores, mode=self._study.mode)
 
 
 def _seconds(run: Run) -> float:
