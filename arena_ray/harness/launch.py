@@ -106,6 +106,8 @@ class _Run:
 def main(argv: List[str]) -> Any:
     """Run the harness and return the process's exit code: an integer, or what the script gave ``sys.exit``."""
     options, script = _parse(argv)
+    if options.cores:
+        _bind(options.cores)
     run = _Run(options, script[0])
     sys.argv = script
     sys.path.insert(0, str(run.script.parent))
@@ -120,6 +122,13 @@ def main(argv: List[str]) -> Any:
         return _after(run, exc)
     run.bye("stopped" if run.is_stopping else "completed")
     return 0
+
+
+def _bind(cores: List[int]) -> None:
+    """Run on these cores alone; what is forked, like the writer of a snapshot, may run on any again."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    os.register_at_fork(after_in_child=lambda: os.sched_setaffinity(0, allowed))
 
 
 def _after(run: _Run, exc: BaseException) -> Any:
@@ -139,9 +148,12 @@ def _after(run: _Run, exc: BaseException) -> Any:
 
 
 def _parse(argv: List[str]) -> Tuple[argparse.Namespace, List[str]]:
-    parser = argparse.ArgumentParser(prog="harness", usage="harness --fd N --attempt A [--tensorboard DIR] -- SCRIPT …")
+    parser = argparse.ArgumentParser(
+        prog="harness", usage="harness --fd N --attempt A [--cores N …] [--tensorboard DIR] -- SCRIPT …"
+    )
     parser.add_argument("--fd", type=int, required=True, help="the socket to the run")
     parser.add_argument("--attempt", type=int, required=True, help="which attempt of its run this is")
+    parser.add_argument("--cores", type=int, nargs="*", help="the cores that it has to itself")
     parser.add_argument("--tensorboard", default=None, help="where event files are to lie")
     split = argv.index("--") if "--" in argv else len(argv)
     if not argv[split + 1 :]:

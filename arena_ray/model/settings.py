@@ -38,6 +38,10 @@ class Settings(Strict):
     omp_num_threads: int = Field(
         default=0, ge=0, description="Threads of a training process; 0 takes its reserved CPUs, at least 1."
     )
+    bind_cores: bool = Field(
+        default=False,
+        description="Whether a training that reserves whole CPUs is bound to as many cores, which no other one gets.",
+    )
     warm_pool: bool = Field(
         default=True, description="Whether trainings are forked from processes that have imported torch and the like."
     )

@@ -71,6 +71,9 @@ class Executions:
             StaleDriver: Another driver has claimed the experiment since.
         """
         self._require_driver(experiment_id, driver)
+        executions = self._store.list_executions(experiment=experiment_id, states=OPEN)
+        if all(execution.scope is Scope.EXPERIMENT for execution in executions):
+            return executions
         self.end_watches()
         return self._store.list_executions(experiment=experiment_id, states=OPEN)
 

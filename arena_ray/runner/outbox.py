@@ -13,7 +13,7 @@ from arena_ray.runner.attempt import Launch, Progress, Reporter
 from arena_ray.runner.gpu_load import GpuLoad
 from arena_ray.runner.output import OutputTail
 
-REPORT_INTERVAL_S = 0.25
+REPORT_INTERVAL_S = 0.5
 SCRIPT_STREAMS = ("stdout", "stderr")
 STREAMS = (*SCRIPT_STREAMS, "writers")
 """What is followed line by line: what the script prints, and what stats writers do."""

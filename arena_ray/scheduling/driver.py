@@ -17,7 +17,7 @@ from arena_ray.scheduling.port import Port, RunToDrive
 from arena_ray.scheduling.study_runs import Trials
 from arena_ray.scheduling.watch import Watch, Watchable
 
-POLL_INTERVAL_S = 0.3
+POLL_INTERVAL_S = 0.5
 IDLE_S = 10.0
 
 

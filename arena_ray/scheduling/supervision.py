@@ -20,6 +20,7 @@ from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.runner import preflight
 from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
+from arena_ray.runner.cores import Cores, cores_of_this_user, offered_cores
 from arena_ray.runner.environment import check_cuda
 from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.process import Starter, start_cold
@@ -95,6 +96,7 @@ class Supervision:
         self._course = Course()
         self._hold: Hold | None = None
         self._history = History()
+        self._cores = Cores()
 
     def start(self, run_id: str, *, course: Course | None = None) -> None:
         """Begin an attempt at the run, from its newest sound checkpoint.
@@ -121,6 +123,8 @@ class Supervision:
             token=self._new_token(),
         )
         self._attempt = attempt.number
+        if assignment.settings.bind_cores:
+            notes = [*notes, self._hold_cores(assignment.run.resources.cpu)]
         launch, runner, script, entry = self._prepare(assignment, checkpoint)
         self._session = session = Session(launch, runner=runner, report=self._report)
         session.start(
@@ -140,6 +144,14 @@ class Supervision:
             history=self._history,
             orders=assignment.exploits,
         )
+
+    def _hold_cores(self, cpu: float) -> str:
+        """Hold the cores of the next training, and return the note that says which."""
+        self._cores.close()
+        self._cores = Cores.hold(cpu, directory=cores_of_this_user(), offered=offered_cores())
+        if self._cores.numbers:
+            return f"bound to core {', '.join(map(str, self._cores.numbers))}"
+        return f"bound to no core: {cpu:g} CPUs are no whole number, or so many cores are not free"
 
     def _first_stop(self, assignment: Assignment, checkpoint: Checkpoint | None, entry: Entry) -> int | None:
         step, boundary, generation = (
@@ -169,8 +181,9 @@ class Supervision:
         script = preflight.training_command(
             runner, interpreter=interpreter, script=path, flags=entry.flags, env_id=run.env_id, seed=run.seed
         )
+        bound = ["--cores", *map(str, self._cores.numbers)] if self._cores.numbers else []
         harness = ["-u", str(HARNESS), "--fd", "{fd}", "--attempt", str(self._attempt)]
-        command = [script[0], *harness, "--tensorboard", str(files.tensorboard), "--", *script[1:]]
+        command = [script[0], *harness, *bound, "--tensorboard", str(files.tensorboard), "--", *script[1:]]
         launch = Launch(
             run_id=run.run_id,
             attempt=self._attempt,
@@ -278,3 +291,4 @@ class Supervision:
         """End the training process, if there is one."""
         if self._session is not None:
             self._session.close()
+        self._cores.close()

@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,11 +33,12 @@ _KINDS: dict[str, type[AttemptStarted | TrainingStep | EpisodeSummary | LogLine 
     "took_over": TookOver,
 }
 _NAMES: dict[type, str] = {kind: name for name, kind in _KINDS.items()}
+_JSON = json.JSONEncoder(allow_nan=False)
 
 
 def encode_event(event: Event, *, seq: int, attempt: int) -> dict[str, Any]:
     """Return *event* as its line in the archive."""
-    content = {key: _encode(value) for key, value in asdict(event).items()}
+    content = {key: _encode(value) for key, value in vars(event).items()}
     return {"schema_version": SCHEMA_VERSION, "seq": seq, "attempt": attempt, "type": _NAMES[type(event)], **content}
 
 
@@ -145,7 +145,7 @@ class ArchiveWriter:
         """
         end = self._file.tell()
         try:
-            self._file.write(b"".join(json.dumps(row, allow_nan=False).encode() + b"\n" for row in rows))
+            self._file.write(b"".join(_JSON.encode(row).encode() + b"\n" for row in rows))
             self._file.flush()
         except OSError:
             with suppress(OSError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,7 @@ def hurry(tmp_path: Path) -> Hurry:
 @pytest.fixture
 def start(core: Orchestrator) -> Callable[..., Run]:
     def make(script: str = "counter.py", **flags: Any) -> Run:
-        keys = {"experiment": "x", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1"}
-        spec = ExperimentSpec.model_validate(keys | {"flags": flags, "checkpoint": {"every_s": 0.2}})
-        return core.start(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True).run
+        return start_in(core, script, **flags)
 
     return make
 
@@ -53,6 +53,19 @@ def open_supervision(core: Orchestrator) -> Iterator[Callable[[Run], Supervision
     yield make
     for supervision in opened:
         supervision.close()
+
+
+def start_in(core: Orchestrator, script: str, *, seed: int = 1, **flags: Any) -> Run:
+    keys = {"experiment": "x", "runner": "cleanrl", "script": script, "env_id": "CartPole-v1", "seed": seed}
+    spec = ExperimentSpec.model_validate(keys | {"flags": flags, "checkpoint": {"every_s": 0.2}})
+    return core.start(preflight.prepare(spec, base=SCRIPTS, runners=RUNNERS), force_new=True).run
+
+
+def printed_cores(workspace: Workspace, run: Run) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the cores on which the training ran, and those of the process that it forked."""
+    lines = [line["text"] for line in read_log(workspace.run(run.name).log).lines]
+    [own], [forked] = ([line for line in lines if line.startswith(word)] for word in ("own ", "forked "))
+    return frozenset(json.loads(own[4:])), frozenset(json.loads(forked[7:]))
 
 
 def has_ended(progress: Any) -> bool:
@@ -87,6 +100,21 @@ def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, co
     progress = until(supervision, has_ended)
     assert (progress.outcome, progress.attempt) == (RunState.COMPLETED, 2)
     assert steps_of(workspace, run) == list(range(PASSES))
+
+
+def test_a_training_that_is_bound_has_its_cores_to_itself(open_core, workspace, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    core = open_core(bind_cores=True)
+    started = [start_in(core, "cores.py", seed=seed) for seed in (1, 2)]
+    actors = [Supervision(core, runners=RUNNERS, node="here") for _ in started]
+    for actor, run in zip(actors, started, strict=True):
+        actor.start(run.run_id)  # the second begins while the first still holds its core
+    for actor in actors:
+        assert until(actor, has_ended).outcome is RunState.COMPLETED
+    bound, child = zip(*(printed_cores(workspace, run) for run in started), strict=True)
+    assert sorted(len(cores) for cores in bound) == [1, 1]
+    assert not bound[0] & bound[1]
+    assert set(child) == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_an_actor_that_was_replaced_leaves_without_a_trace(start, open_supervision, workspace, hurry) -> None:
