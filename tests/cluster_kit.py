@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import PATIENCE_S, wait_until
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Lineage, Run
@@ -23,8 +22,6 @@ from arena_ray.runner import preflight
 from arena_ray.runner.discovery import load_runners
 
 SCRIPTS = Path(__file__).parent / "scripts"
-PATIENCE_S = 240.0
-"""How long a slow machine may take for what takes a fast one a few seconds."""
 SPACE = {"learning_rate": {"loguniform": [1e-4, 0.2]}}
 _numbers = itertools.count(1)
 RAISED = next(
@@ -33,15 +30,6 @@ RAISED = next(
     if "this pass was to raise" in line
 )
 """How a run of counter.py that was told to raise says why it failed."""
-
-
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S, what: str = "it") -> Any:
-    """Return the first true answer of *condition*."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true within {timeout_s:g} s"
-        time.sleep(0.05)
-    return answer
 
 
 @dataclass

@@ -153,7 +153,7 @@ def _parse(argv: List[str]) -> Tuple[argparse.Namespace, List[str]]:
     )
     parser.add_argument("--fd", type=int, required=True, help="the socket to the run")
     parser.add_argument("--attempt", type=int, required=True, help="which attempt of its run this is")
-    parser.add_argument("--cores", type=int, nargs="*", help="the cores that it has to itself")
+    parser.add_argument("--cores", type=int, nargs="+", help="the cores that it has to itself")
     parser.add_argument("--tensorboard", default=None, help="where event files are to lie")
     split = argv.index("--") if "--" in argv else len(argv)
     if not argv[split + 1 :]:

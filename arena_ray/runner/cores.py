@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from arena_ray.runner.user_folder import make_private
+
 _TOPOLOGY = Path("/sys/devices/system/cpu")
-
-
-def cores_of_this_user() -> Path:
-    """Return the folder in which this user's trainings hold their cores."""
-    return Path(tempfile.gettempdir()) / f"arena-cores-{os.getuid()}"
 
 
 def offered_cores() -> frozenset[int]:
@@ -29,8 +25,8 @@ def offered_cores() -> frozenset[int]:
 class Cores:
     """What one training holds, possibly nothing. Made by :meth:`hold`."""
 
-    def __init__(self, locks: Mapping[int, BinaryIO] | None = None) -> None:
-        self._locks = dict(locks or {})
+    def __init__(self) -> None:
+        self._locks: dict[int, BinaryIO] = {}
 
     @classmethod
     def hold(cls, cpu: float, *, directory: Path, offered: Collection[int]) -> Cores:
@@ -42,11 +38,11 @@ class Cores:
             offered: Numbers of cores. Those that share no circuits with each other are taken first.
 
         Raises:
-            OSError: The folder cannot be made, or belongs to someone else.
+            OSError: The folder cannot be made, or is not this user's alone.
         """
         if cpu < 1 or cpu != int(cpu):
             return cls()
-        _own(directory)
+        make_private(directory)
         held = cls()
         for core in sorted(offered, key=lambda core: (_thread_of(core), -core)):
             if lock := _try_lock(directory / str(core)):
@@ -66,13 +62,6 @@ class Cores:
         for lock in self._locks.values():
             lock.close()
         self._locks.clear()
-
-
-def _own(directory: Path) -> None:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if found.st_uid != os.getuid() or directory.is_symlink():
-        raise PermissionError(f"{directory} belongs to someone else; have it removed, or turn bind_cores off")
 
 
 def _try_lock(path: Path) -> BinaryIO | None:

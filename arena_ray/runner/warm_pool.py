@@ -16,9 +16,7 @@ import hashlib
 import json
 import os
 import socket
-import stat
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from typing import Any
 import psutil
 
 from arena_ray.runner.process import GUARD, MARK, Guard, Order
+from arena_ray.runner.user_folder import make_private
 
 MODULES = ("numpy", "torch", "gymnasium", "tensorboard", "tensorboardX", "tyro")
 """Modules that survive a fork where they were only imported; a server imports those that its scripts import."""
@@ -176,23 +175,6 @@ def servers() -> list[Server]:
                 owner, modules = int(words[padding - 2]), tuple(words[padding + 1 :])
                 found.append(Server(process.pid, owner, modules, process.memory_info().rss))
     return found
-
-
-def pool_of_this_user() -> Path:
-    """Return the directory of this user's fork servers on this node."""
-    return Path(tempfile.gettempdir()) / f"arena-pool-{os.getuid()}"
-
-
-def make_private(directory: Path) -> None:
-    """Make *directory* where it is missing: whoever can write into it can have code run as this user.
-
-    Raises:
-        NoWarmStart: It belongs to somebody else, or others may write into it.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = directory.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise NoWarmStart(f"{directory} is not this user's alone; remove it")
 
 
 @contextmanager

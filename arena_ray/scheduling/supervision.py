@@ -20,12 +20,13 @@ from arena_ray.model.states import AttemptOutcome, Intent, RunState
 from arena_ray.runner import preflight
 from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
-from arena_ray.runner.cores import Cores, cores_of_this_user, offered_cores
+from arena_ray.runner.cores import Cores, offered_cores
 from arena_ray.runner.environment import check_cuda
 from arena_ray.runner.installation import interpreter_for
 from arena_ray.runner.process import Starter, start_cold
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.runner.session import Session
+from arena_ray.runner.user_folder import folder_of_this_user
 from arena_ray.runner.warm_pool import WarmPool
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.hold import Hold
@@ -148,7 +149,7 @@ class Supervision:
     def _hold_cores(self, cpu: float) -> str:
         """Hold the cores of the next training, and return the note that says which."""
         self._cores.close()
-        self._cores = Cores.hold(cpu, directory=cores_of_this_user(), offered=offered_cores())
+        self._cores = Cores.hold(cpu, directory=folder_of_this_user("cores"), offered=offered_cores())
         if self._cores.numbers:
             return f"bound to core {', '.join(map(str, self._cores.numbers))}"
         return f"bound to no core: {cpu:g} CPUs are no whole number, or so many cores are not free"

@@ -10,7 +10,8 @@ from ray import tune
 
 from arena_ray.model.states import RunState
 from arena_ray.runner.discovery import load_runners
-from arena_ray.runner.warm_pool import WarmPool, pool_of_this_user
+from arena_ray.runner.user_folder import folder_of_this_user
+from arena_ray.runner.warm_pool import WarmPool
 from arena_ray.scheduling.execution_port import ExploitOrder
 from arena_ray.scheduling.port import RayPort
 from arena_ray.scheduling.supervision import Supervision
@@ -32,7 +33,7 @@ class RunTrainable(tune.Trainable):
         self._name, self._run_id, self._course = config["name"], config["run_id"], config["course"]
         self._is_started = False
         node = ray.get_runtime_context().get_node_id()
-        pool = WarmPool(owner=os.getppid(), directory=pool_of_this_user())  # the parent is the node's raylet
+        pool = WarmPool(owner=os.getppid(), directory=folder_of_this_user("pool"))  # the parent is the node's raylet
         self._supervision = Supervision(RayPort.find(), runners=load_runners().runners, node=node, pool=pool)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

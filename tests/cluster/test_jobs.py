@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from cluster_kit import RAISED, SCRIPTS, Arena, wait_until
+from cluster_kit import RAISED, SCRIPTS, Arena
+from waiting import wait_until
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Run

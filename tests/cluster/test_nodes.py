@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster_kit import Arena, wait_until
+from cluster_kit import Arena
 from hurry import Hurry
+from waiting import wait_until
 
 from arena_ray.model.errors import InfeasibleResources, NotFound
 from arena_ray.model.paths import Workspace

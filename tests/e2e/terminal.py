@@ -16,7 +16,8 @@ from typing import Any
 
 import psutil
 import yaml
-from cluster_kit import PATIENCE_S, SCRIPTS, Arena, wait_until
+from cluster_kit import SCRIPTS, Arena
+from waiting import PATIENCE_S, wait_until
 
 from arena_ray.model.errors import RegistryError
 from arena_ray.model.paths import Workspace

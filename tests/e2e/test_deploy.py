@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cluster_kit import wait_until
 from e2e.terminal import Terminal
+from waiting import wait_until
 
 LEVEL = "[0, 0, 0, 0]"
 

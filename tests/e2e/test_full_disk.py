@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster_kit import wait_until
 from e2e.terminal import Terminal, end
+from waiting import wait_until
 
 GROWING = """
 import os

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from cluster_kit import Arena, wait_until
+from cluster_kit import Arena
 from harness_kit import HARNESS, Trainer
 from resume_state import differences
+from waiting import wait_until
 
 from arena_ray.model.paths import Workspace
 from arena_ray.model.settings import Settings

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from arena_ray.host.__main__ import find_plugin
 from arena_ray.model.errors import SpecError
@@ -60,7 +61,7 @@ def test_files_that_leave_or_break_are_listed_and_left_out(tmp_path: Path) -> No
     assert "AttributeError" in (found["e_plugin"].problem or "") or "ended with" in (found["e_plugin"].problem or "")
     assert (found["checked"].problem, found["pbt"].problem) == (None, None)
     assert found["checked"].origin == str(tmp_path / "c_plugin.py")
-    assert not [each for each in psutil.process_iter() if _is_sleeping(each)]
+    wait_until(lambda: not any(map(_is_sleeping, psutil.process_iter())))
     with pytest.raises(SpecError, match="plugin 'a_plugin' cannot be used: its process ended with exit code 4"):
         catalog.require("a_plugin")
     (tmp_path / "a_plugin.py").write_text(CHECKED.replace('"checked"', '"mended"'))

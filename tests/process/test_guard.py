@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
+from waiting import is_alive, wait_until
 
 from arena_ray.runner.process import GuardedProcess
 
@@ -23,22 +21,6 @@ children = [subprocess.Popen(["sleep", "600"], start_new_session=new).pid for ne
 wire.sendall(json.dumps({"type": "hello", "children": children}).encode() + b"\\n")
 time.sleep(600)
 """
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def start(tmp_path: Path, source: str) -> GuardedProcess:
@@ -56,7 +38,7 @@ def family(tmp_path: Path) -> tuple[GuardedProcess, list[int]]:
     process = start(tmp_path, FAMILY)
     hello = process.wire.receive(60.0)
     assert hello is not None
-    assert wait_until(lambda: process.poll() is not None or process.pid is not None)
+    wait_until(lambda: process.poll() is not None or process.pid is not None)
     assert process.pid is not None
     return process, [process.pid, *hello["children"]]
 
@@ -89,13 +71,13 @@ def test_a_command_that_does_not_exist_ends_with_127_and_says_so(tmp_path: Path)
 def test_ending_it_ends_its_whole_family(family: tuple[GuardedProcess, list[int]]) -> None:
     process, pids = family
     assert process.end().signal == signal.SIGKILL
-    assert wait_until(lambda: not any(map(is_alive, pids)))
+    wait_until(lambda: not any(map(is_alive, pids)))
 
 
 def test_an_interrupt_is_tried_before_the_kill(tmp_path: Path) -> None:
     source = "import time\ntry:\n  print('up', flush=True); time.sleep(600)\nexcept KeyboardInterrupt:\n  print('bye')"
     process = start(tmp_path, source)
-    assert wait_until(lambda: "up" in (tmp_path / "stdout.log").read_text())
+    wait_until(lambda: "up" in (tmp_path / "stdout.log").read_text())
     assert process.end(grace_s=60.0).exit_code == 0
     assert (tmp_path / "stdout.log").read_text() == "up\nbye\n"
 
@@ -110,13 +92,13 @@ def test_whoever_is_killed_the_family_dies_and_the_run_counts_as_lost(
     process.close()
     assert how is not None
     assert how.is_lost
-    assert wait_until(lambda: not any(map(is_alive, pids)))
+    wait_until(lambda: not any(map(is_alive, pids)))
 
 
 def test_the_family_dies_with_the_actor(tmp_path: Path) -> None:
     source = f"""
 import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
 from pathlib import Path
 from test_guard import FAMILY, start
 process = start(Path({str(tmp_path)!r}), FAMILY)
@@ -126,4 +108,4 @@ os.kill(os.getpid(), signal.SIGKILL)
     actor = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     pids = list(map(int, actor.stdout.split()))
     assert len(pids) == 3, actor.stderr
-    assert wait_until(lambda: not any(map(is_alive, pids)))
+    wait_until(lambda: not any(map(is_alive, pids)))

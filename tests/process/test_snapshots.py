@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from arena_ray.harness import capture
 from arena_ray.harness.live import LiveMap
@@ -64,15 +65,8 @@ def held(train: Any, at: int = 0, source: str = SCRIPT) -> Any:
 
 def writer_of(directory: Path) -> int:
     """Wait until somebody has begun to pickle, and return who."""
-    until(lambda: (directory / "writer").exists())
+    wait_until(lambda: (directory / "writer").exists())
     return int((directory / "writer").read_text())
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true within a minute"
-        time.sleep(0.01)
 
 
 def final(output: tuple[str, str]) -> str:
@@ -141,7 +135,7 @@ def test_training_that_is_stopped_ends_once_its_last_checkpoint_is_complete(trai
     (tmp_path / "block").touch()
     trainer.send("snapshot", path=str(tmp_path / "one"))
     trainer.send("stop")
-    until(lambda: (tmp_path / "notes").exists())  # its finally block has run
+    wait_until(lambda: (tmp_path / "notes").exists())  # its finally block has run
     (tmp_path / "block").unlink()
     trainer.wait_for("bye", outcome="stopped")
     trainer.outcome()

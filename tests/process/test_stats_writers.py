@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from holding import RUNNERS, SCRIPTS, until
 from stats_kit import KEEPS, InstallWriter, install_example, install_writer, terms_for
+from waiting import wait_until
 
 from arena_ray.model.events import AttemptStarted, EpisodeSummary, TrainingStep
 from arena_ray.model.spec import ExperimentSpec
@@ -25,7 +25,6 @@ from arena_ray.telemetry.writers import QUEUED
 
 __all__ = ["install_writer"]
 
-PATIENCE_S = 60.0
 
 UNCHANGED = """
 from typing import Any, Dict, List
@@ -96,13 +95,6 @@ def terms_path(home: Path) -> Path:
 
 def printed(home: Path) -> str:
     return (terms_path(home) / "attempt-1" / "writers.log").read_text()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {PATIENCE_S:g} s"
-        time.sleep(0.02)
 
 
 def test_a_writer_is_told_values_periods_and_hyperparameters(
@@ -223,7 +215,7 @@ def test_a_writer_that_ends_its_process_ends_only_itself(open_feed, install_writ
     feed = open_feed()
     tell(feed, 5, 12)
     notes: list[str] = []
-    wait_for(lambda: notes.extend(feed.take_notes()) or len(notes) > 1)  # the first one is the console's
+    wait_until(lambda: notes.extend(feed.take_notes()) or len(notes) > 1)  # the first one is the console's
     assert notes[1:] == ["stats writer leaves of leaves 1.0 gets nothing more: its process has ended: exit code 5"]
     tell(feed, 13)
 
@@ -249,7 +241,7 @@ def test_a_writer_that_hangs_holds_up_the_end_no_longer_than_it_may(
     feed = open_feed(end_timeout_s=0.5)
     tell(feed, 5, 12)
     feed.take_notes()
-    wait_for((terms_path(tmp_path) / "hangs").exists)
+    wait_until((terms_path(tmp_path) / "hangs").exists)
     assert any("had not come to its end in time" in note for note in notes_at_the_end(feed))
 
 

@@ -102,14 +102,13 @@ def test_a_killed_training_goes_on_in_the_same_actor(start, open_supervision, co
     assert steps_of(workspace, run) == list(range(PASSES))
 
 
-def test_a_training_that_is_bound_has_its_cores_to_itself(open_core, workspace, tmp_path, monkeypatch) -> None:
+def test_a_training_that_is_bound_has_its_cores_to_itself(
+    open_core, open_supervision, workspace, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     core = open_core(bind_cores=True)
     started = [start_in(core, "cores.py", seed=seed) for seed in (1, 2)]
-    actors = [Supervision(core, runners=RUNNERS, node="here") for _ in started]
-    for actor, run in zip(actors, started, strict=True):
-        actor.start(run.run_id)  # the second begins while the first still holds its core
-    for actor in actors:
+    for actor in [open_supervision(run, core) for run in started]:  # the second begins while the first holds its core
         assert until(actor, has_ended).outcome is RunState.COMPLETED
     bound, child = zip(*(printed_cores(workspace, run) for run in started), strict=True)
     assert sorted(len(cores) for cores in bound) == [1, 1]

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import is_alive, wait_until
 
 import arena_ray.harness
 from arena_ray.model.paths import RunFiles
@@ -22,6 +22,7 @@ from arena_ray.runner.process import GuardedProcess
 from arena_ray.runner.warm_pool import NoWarmStart, Server, WarmPool, servers
 
 HARNESS = Path(arena_ray.harness.__file__).parent
+SCRIPTS = Path(__file__).parent.parent / "scripts"
 SCRIPT = """
     import os, random, sys
     import numpy as np
@@ -38,13 +39,6 @@ SCRIPT = """
         writer.add_scalar("losses/loss", step, step)
     sys.exit(int(sys.argv[1]))
 """
-
-
-def wait_until(condition: Callable[[], object], *, timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def of(owner: int) -> list[Server]:
@@ -73,9 +67,16 @@ def start(tmp_path: Path, pool: WarmPool) -> Iterator[Start]:
     script = tmp_path / "script.py"
     started: list[GuardedProcess] = []
 
-    def begin(source: str = SCRIPT, *words: str, modules: tuple[str, ...] = ("numpy", "tensorboardX"), **env: str):
+    def begin(
+        source: str = SCRIPT,
+        *words: str,
+        modules: tuple[str, ...] = ("numpy", "tensorboardX"),
+        options: tuple[str, ...] = (),
+        **env: str,
+    ) -> GuardedProcess:
         script.write_text(textwrap.dedent(source))
-        command = [sys.executable, "-u", str(HARNESS), "--fd", "{fd}", "--attempt", "1", "--", str(script), *words]
+        harness = [sys.executable, "-u", str(HARNESS), "--fd", "{fd}", "--attempt", "1", *options]
+        command = [*harness, "--", str(script), *words]
         process = GuardedProcess.start(
             command,
             cwd=tmp_path,
@@ -126,6 +127,13 @@ def test_generators_that_nobody_seeds_differ_from_training_to_training(
     assert len(of(pool.owner)) == 1
 
 
+def test_a_forked_training_is_bound_to_its_cores(start: Start, tmp_path: Path) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    how, _ = finish(start((SCRIPTS / "cores.py").read_text(), options=("--cores", str(allowed[-1]))))
+    assert how.exit_code == 0
+    assert (tmp_path / "stdout.log").read_text().splitlines() == [f"own [{allowed[-1]}]", f"forked {allowed}"]
+
+
 HOLDS = """
     import os, subprocess, sys, time
     children = [subprocess.Popen(["sleep", "600"], start_new_session=new).pid for new in (False, True)]
@@ -152,10 +160,6 @@ def family(start: Start, tmp_path: Path) -> tuple[GuardedProcess, list[int]]:
     wait_until(lambda: process.poll() is not None or process.pid is not None)
     assert process.pid is not None
     return process, [process.pid, *map(int, (tmp_path / "stdout.log").read_text().split())]
-
-
-def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("victim", ["training", "guard", "nobody"])

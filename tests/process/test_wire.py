@@ -2,22 +2,8 @@
 
 import os
 import signal
-import time
-from pathlib import Path
 
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(condition):
-    until = time.monotonic() + 60
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.01)
-    return condition()
+from waiting import is_alive, wait_until
 
 
 def test_trainer_whose_peer_goes_away_ends_itself_and_its_children(train):
@@ -37,7 +23,7 @@ def test_trainer_whose_peer_goes_away_ends_itself_and_its_children(train):
     trainer.lines.close()
     trainer.socket.close()
     assert trainer.process.wait(60) == -signal.SIGKILL
-    assert wait_until(lambda: not is_alive(child))
+    wait_until(lambda: not is_alive(child))
 
 
 def test_trainer_in_a_group_of_others_ends_only_itself(train):

@@ -8,8 +8,9 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from cluster_kit import Arena, ended, start_population, wait_until
+from cluster_kit import Arena, ended, start_population
 from ray_chaos import victim_of
+from waiting import wait_until
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState

@@ -11,8 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
-from cluster_kit import Arena, ended, start_population, wait_until
+from cluster_kit import Arena, ended, start_population
 from ray_chaos import victim_of
+from waiting import wait_until
 
 from arena_ray.model.records import Execution
 from arena_ray.model.states import ExecutionState

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from cluster_kit import Arena, ended, start_population, wait_until
+from cluster_kit import Arena, ended, start_population
 from hurry import Hurry
+from waiting import wait_until
 
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import AttemptOutcome, ExploitCause, ExploitOutcome, RunState

@@ -8,9 +8,10 @@ from textwrap import dedent
 
 import psutil
 import pytest
-from cluster_kit import PATIENCE_S, Arena, wait_until
+from cluster_kit import Arena
 from docs.pages import page
 from hurry import Hurry
+from waiting import PATIENCE_S, wait_until
 
 from arena_ray.model.errors import SpecError
 from arena_ray.model.records import Execution, Revision, Run

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cluster_kit import Arena, ended, start_population, wait_until
+from cluster_kit import Arena, ended, start_population
 from hurry import Hurry
+from waiting import wait_until
 
 from arena_ray.model.ancestry import schedule_of
 from arena_ray.model.records import Run

@@ -7,9 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from cluster_kit import Arena, wait_until
+from cluster_kit import Arena
 from hurry import Hurry
 from resume_state import differences
+from waiting import wait_until
 
 from arena_ray.model.records import Run
 from arena_ray.model.states import AttemptOutcome

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cluster_kit import Arena, wait_until
+from cluster_kit import Arena
+from waiting import wait_until
 
 from arena_ray.cli.policies import settled
 from arena_ray.model.errors import BadObservation, CheckpointCorrupt, NotFound

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from cluster_kit import RAISED, Arena, wait_until
+from cluster_kit import RAISED, Arena
 from hurry import Hurry
+from waiting import wait_until
 
 from arena_ray.model.errors import InfeasibleResources, NotFound, UnknownEnvironment
 from arena_ray.model.records import Run

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from cluster_kit import Arena, ended, start_population, wait_until
+from cluster_kit import Arena, ended, start_population
 from hurry import Hurry
+from waiting import wait_until
 
 from arena_ray.model.records import Lineage, Milestone, Run
 from arena_ray.model.states import ExecutionState, RunState

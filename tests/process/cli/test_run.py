@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.played import MANY, is_running, wait_for, wait_for_line
+from unit.cli.played import MANY, is_running, wait_for_line
+from waiting import wait_until
 
 from arena_ray.cli.run import pause_and_wait
 from arena_ray.model.paths import Workspace
@@ -175,7 +176,7 @@ def test_pausing_waits_for_the_boundary_and_says_where_the_run_stands(
 ) -> None:
     orchestrator.last_step = MANY
     run = orchestrator.runs_resume(add_run(state=RunState.PAUSED).run_id)
-    wait_for(is_running(store))
+    wait_until(is_running(store))
     with ArenaClient(gateway) as client:
         assert pause_and_wait(client, run).startswith(f"{run.name} is paused at step ")
     assert store.require_run(run.run_id).state is RunState.PAUSED

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lineages import execution_of, lineage_of, member
-from unit.cli.played import MANY, wait_for, wait_for_line
+from unit.cli.played import MANY, wait_for_line
+from waiting import wait_until
 
 from arena_ray.cli.study import is_well, pause_and_wait
 from arena_ray.model.records import Lineage
@@ -110,7 +111,7 @@ def test_the_same_file_goes_on_with_what_was_paused(
 ) -> None:
     orchestrator.last_step = MANY
     arena("run", plugin_file, "--detach")
-    wait_for(lambda: states(store)[1] == ["running", "running"])
+    wait_until(lambda: states(store)[1] == ["running", "running"])
     with ArenaClient(gateway) as client:
         told = pause_and_wait(client, "race")
         assert told.startswith("experiment race is paused with its 2 runs, the furthest at step ")

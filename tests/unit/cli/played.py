@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from operator import attrgetter
@@ -20,13 +19,6 @@ from arena_ray.registry.submission import Authorship
 from arena_ray.runner.preflight import Submission
 
 MANY = 1_000_000
-
-
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def wait_for_line(process: subprocess.Popen[str], part: str) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.cli.played import MANY, wait_for
+from unit.cli.played import MANY
+from waiting import wait_until
 
 from arena_ray.model.states import ExecutionState, Intent, RunState
 from arena_ray.orchestrator.api import GatewayAddress
@@ -100,12 +101,12 @@ def test_an_experiment_moves_as_a_whole_while_its_plugin_is_at_work(
     orchestrator.last_step = MANY
     arena("run", plugin_file, "--detach")
     names = [run.name for run in store.list_runs()]
-    wait_for(lambda: all(run.state is RunState.RUNNING for run in store.list_runs()))
+    wait_until(lambda: all(run.state is RunState.RUNNING for run in store.list_runs()))
     orchestrator.requests.clear()
     lines = arena("pause", "race").stdout.splitlines()
     assert lines[0] == "pbt on race: paused"
     assert {line.partition(":")[0] for line in lines[1:]} == set(names)
-    wait_for(lambda: all(run.state is RunState.PAUSED for run in store.list_runs()))
+    wait_until(lambda: all(run.state is RunState.PAUSED for run in store.list_runs()))
     assert arena("resume", "race").stdout.splitlines()[0] == "pbt on race: running"
     stopped = json.loads(arena("stop", "race", "--json").stdout)
     assert [(run["name"], run["lost"]) for run in stopped] == [(name, None) for name in names]
@@ -123,7 +124,7 @@ def test_a_run_of_a_plugin_can_be_moved_alone_and_not_twice_with_its_experiment(
     orchestrator.last_step = MANY
     arena("run", plugin_file, "--detach")
     first, _ = store.list_runs()
-    wait_for(lambda: store.require_run(first.run_id).state is RunState.RUNNING)
+    wait_until(lambda: store.require_run(first.run_id).state is RunState.RUNNING)
     orchestrator.requests.clear()
     assert len(json.loads(arena("stop", first.run_id, "--json").stdout)) == 1
     assert len(json.loads(arena("stop", "race", first.run_id, "--json").stdout)) == 2

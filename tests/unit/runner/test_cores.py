@@ -51,11 +51,14 @@ def test_the_folder_is_the_users_own(hold, tmp_path: Path) -> None:
     real = tmp_path / "elsewhere"
     real.mkdir()
     (tmp_path / "cores").symlink_to(real)
-    with pytest.raises(PermissionError, match="bind_cores"):
+    with pytest.raises(PermissionError, match="not this user's alone"):
         hold(tmp_path / "cores", 1)
-    assert hold(tmp_path / "new", 1).numbers
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_offered_is_what_this_process_may_use() -> None:
-    assert offered_cores() == os.sched_getaffinity(0)
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {max(allowed)})
+        assert offered_cores() == {max(allowed)}
+    finally:
+        os.sched_setaffinity(0, allowed)
