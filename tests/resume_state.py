@@ -24,7 +24,7 @@ class Bag:
 class _Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         if pid[0] == "builder":
-            return {"own": self._own, "leaf": self._leaf, "storage": self._storage, "tensor": self._tensor}[pid[1]]
+            return getattr(self, f"_{pid[1]}")
         if pid[0] == "main":
             return type(pid[1], (Bag,), {})
         return {} if pid[0] == "main globals" else ("reference", *pid)
@@ -38,6 +38,10 @@ class _Reader(pickle.Unpickler):
         leaf: Any = Bag()  # which, unlike its data, can be the key of a dictionary, as in an optimizer's state
         leaf.data, leaf.grad = data, grad
         return leaf
+
+    @staticmethod
+    def _view(base: Any, offset: int, shape: Any, strides: Any, dtype: Any) -> Any:
+        return np.ndarray(shape, dtype, base, offset, strides)
 
     @staticmethod
     def _storage(memory: bytes, device: str) -> bytes:

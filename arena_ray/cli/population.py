@@ -18,7 +18,7 @@ from arena_ray.cli.live import COLOURS, PLAIN_INTERVAL_S, LiveView, View, pauses
 from arena_ray.cli.output import figure
 from arena_ray.cli.progress import is_terminal
 from arena_ray.cli.ranking import Ranking, label
-from arena_ray.model.states import ACTIVE_STATES, ExecutionState, RunState
+from arena_ray.model.states import ACTIVE_STATES, AT_WORK, ExecutionState, RunState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from arena_ray.model.records import Exploit, Lineage, Run
     from arena_ray.orchestrator.client import ArenaClient
 
-AT_WORK = frozenset({RunState.STARTING, RunState.RUNNING})
 _SHOWN_EXPLOITS = 4
 _LINES_AROUND = 12
 _LEAST_ROWS = 4

@@ -12,12 +12,12 @@ import click
 from arena_ray.cli.ancestry import ancestry_lines
 from arena_ray.cli.comparison import print_configurations
 from arena_ray.cli.output import ABSENT, merged, print_facts, print_json, print_table
-from arena_ray.cli.population import AT_WORK, view_for, watch
+from arena_ray.cli.population import view_for, watch
 from arena_ray.cli.ranking import Ranking, label
 from arena_ray.cli.training import EXIT_INTERRUPTED, PAUSE_PATIENCE_S
 from arena_ray.model.errors import ArenaError
 from arena_ray.model.paths import Workspace
-from arena_ray.model.states import ExecutionState, RunState
+from arena_ray.model.states import AT_WORK, ExecutionState, RunState
 
 if TYPE_CHECKING:
     from arena_ray.model.records import Execution, Lineage

@@ -8,13 +8,17 @@ import time
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from . import live as live_objects
-from . import rng, safetensors_file, simulators
+from . import rng, running_statistics, safetensors_file, simulators
 from .live import LiveMap
-from .pickling import NotCaptured, make_pickler
+from .pickling import NotCaptured, bases_among, make_pickler
 from .variables import Variables, class_name
 
 Slot = Tuple[str, str, str]
-"""Where a value belongs: a section (``local``, ``global``, ``own``, ``state``), a live object's key, a name."""
+"""Where a value belongs: a section, the key of a live object or of an environment, a name.
+
+Sections are ``state`` of live objects, running ``statistics``, attributes of the script's ``own`` objects, and
+``local`` and ``global`` variables.
+"""
 
 Skipped = List[Dict[str, str]]
 _NEVER_CHANGE = (bool, int, float, complex, str, bytes, type(None))
@@ -30,8 +34,8 @@ class State(NamedTuple):
     skipped: Skipped
 
 
-class Nowhere(io.RawIOBase):
-    """A file that forgets, for finding out what can be pickled."""
+class _Nowhere(io.RawIOBase):
+    """A file, and a place for large arrays, that forgets: for finding out what can be pickled."""
 
     def writable(self) -> bool:
         """Return True."""
@@ -41,13 +45,17 @@ class Nowhere(io.RawIOBase):
         """Take *data* and forget it."""
         return memoryview(data).nbytes
 
+    def add(self, memory: memoryview) -> int:
+        """Take an array and forget it."""
+        return 0
+
 
 def take(variables: Variables, live_map: LiveMap) -> State:
     """Return the state that is reachable from *variables*, without copying it."""
     weights: Dict[str, Dict[str, Any]] = {}
     values: Dict[Slot, Any] = {}
     skipped: Skipped = []
-    # States before all else: whoever takes over only them (see loading.py) need not read the replay buffer.
+    # What was learned before all else: whoever takes over only that (see loading.py) need not read the replay buffer.
     for key, live in live_map.by_key.items():
         if live.kind == "module":
             weights[key] = _weights(live.value)
@@ -58,6 +66,8 @@ def take(variables: Variables, live_map: LiveMap) -> State:
             values["state", key, ""] = live.value.state_dict()
         elif live.kind == "leaf":
             values["state", key, ""] = live.value
+    for (key, way), statistics in running_statistics.find(variables).items():
+        values["statistics", key, way] = running_statistics.values(statistics)
     for key, live in live_map.by_key.items():
         if live.kind in ("module", "part", "optimizer", "own"):
             for name, value in live_map.attributes(live.value).items():
@@ -130,6 +140,7 @@ def _dump(file: Any, state: State, arrays: Any) -> None:
     pickle.dump({"table": table, "weights": weights, "slots": list(state.values), "time": time.time()}, file)
     # One pickler for all values: an object that two of them hold is written once and is one object afterwards.
     pickler = make_pickler(file, live_map, arrays)
+    pickler.bases = bases_among(state.values.values())
     pickler.dump(state.rng)
     notes: Skipped = []
     for slot, value in state.values.items():
@@ -142,7 +153,8 @@ def _dump(file: Any, state: State, arrays: Any) -> None:
 
 def _leave_out_unpicklable(state: State) -> None:
     for slot, value in list(state.values.items()):
-        pickler = make_pickler(Nowhere(), state.live_map)
+        nowhere = _Nowhere()
+        pickler = make_pickler(nowhere, state.live_map, nowhere)
         pickler.is_of_environment = simulators.is_environment(value)
         try:
             pickler.dump(value)

@@ -107,8 +107,12 @@ def _answer(listener: socket.socket) -> Optional[List[str]]:
                 return None
             guard = os.fork()
             if guard == 0:
-                listener.close()
-                return _become_guard(request, descriptors)
+                try:
+                    listener.close()
+                    return _become_guard(request, descriptors)
+                except Exception:  # noqa: BLE001 - whatever it is, this process is no server
+                    sys.excepthook(*sys.exc_info())
+                    os._exit(127)
             _say(connection, guard=guard)
         except (OSError, ValueError, KeyError):
             return None  # whoever asked has gone, or is none of ours: the end of the connection says so

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Set, Tuple
 
 from . import live as live_objects
-from . import restore
+from . import restore, running_statistics
 from .live import LiveMap
 from .live_state import LiveState, form
 from .pickling import CheckpointMismatch
@@ -19,7 +19,8 @@ _LEARNED = ("module", "optimizer", "stateful", "leaf")
 def load(path: Path, variables: Variables, live_map: LiveMap) -> None:
     """Put the checkpoint's modules, optimizers, schedulers and bare leaf tensors into those of this process.
 
-    Nothing else changes: counters, random number generators, environments and replay buffer stay this run's.
+    With them go the running statistics by which observations and rewards are normalised. Nothing else changes:
+    counters, random number generators, environments and replay buffer stay this run's.
 
     Args:
         path: The checkpoint's directory. The caller has checked the digests: this reads pickles.
@@ -31,7 +32,7 @@ def load(path: Path, variables: Variables, live_map: LiveMap) -> None:
             case all is as it was before.
     """
     restore.read_meta(path)
-    read = restore.read(path, variables, only_states=True)
+    read = restore.read(path, variables, only_learned=True)
     live_state = read.live_state()
     ours, theirs = _stepped(_our_optimizers(live_map)), _stepped(saved for _, saved in live_state.optimizers.values())
     # Only what an optimizer steps, or is a parameter, has been learned: any other tensor goes along where it fits.
@@ -41,12 +42,21 @@ def load(path: Path, variables: Variables, live_map: LiveMap) -> None:
         if leaf.live.dtype == leaf.data.dtype and id(leaf.live) in live_map.key_of
     }
     live_state = live_state._replace(leaves=leaves)
+    there = {slot[1:]: value for slot, value in read.values.items() if slot[0] == "statistics"}
+    statistics = running_statistics.pair(running_statistics.find(variables), there)
     restore.require_fit(
-        [*live_state.problems(), *_misfits(read, leaves, theirs), *_lacking(read, live_map, ours), *_strays(live_state)]
+        [
+            *live_state.problems(),
+            *_misfits(read, leaves, theirs),
+            *_lacking(read, live_map, ours),
+            *_strays(live_state),
+            *running_statistics.problems(statistics),
+        ]
     )
     if not any(live_state):
         raise CheckpointMismatch("the checkpoint holds no module, optimizer or tensor that learns")
     _put_in(live_state)
+    running_statistics.put_in(statistics)
 
 
 def _put_in(live_state: LiveState) -> None:

@@ -7,12 +7,11 @@ go with one copy of it, so that they share memory afterwards too.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import pickle
 import sys
 import types
-from typing import IO, Any, Dict, List, Optional, Tuple, Type
+from typing import IO, Any, Dict, FrozenSet, Iterable, List, Optional, Tuple, Type
 
 from . import live as live_objects
 from . import simulators
@@ -44,6 +43,7 @@ class Builder:
 _OWN, _LEAF, _STORAGE, _TENSOR = map(Builder, ("own", "leaf", "storage", "tensor"))
 _LARGE_STORAGE, _LARGE_ARRAY = map(Builder, ("large_storage", "large_array"))
 _ATARI, _ATTRIBUTES = map(Builder, ("atari", "attributes"))
+_VIEW = Builder("view")
 
 
 class _Storage:
@@ -60,6 +60,7 @@ class _Reductions:
     main_names: Dict[str, Any]
     notes: List[str]
     is_of_environment: bool
+    bases: FrozenSet[int]
 
     def prepare(self, live_map: LiveMap, arrays: Any) -> None:
         self.live_map = live_map
@@ -67,6 +68,7 @@ class _Reductions:
         self.main_names = vars(sys.modules["__main__"])
         self.notes = []
         self.is_of_environment = False  # whether what is being pickled is an environment, by itself
+        self.bases = frozenset()  # ids of arrays that are pickled anyway: views of them stay views
         self._torch = live_objects.torch_if_used()
         self._storages: Dict[int, _Storage] = {}
         seeded = getattr(self, "globals_ref", None)
@@ -98,6 +100,8 @@ class _Reductions:
             return self._reduce_tensor(obj)
         if type(obj) is _Storage:
             return self._reduce_storage(obj.untyped)
+        if id(getattr(obj, "base", None)) in self.bases and type(obj) is type(obj.base):
+            return _VIEW, (obj.base, _address(obj) - _address(obj.base), obj.shape, obj.strides, obj.dtype)
         memory = self._arrays and memory_of(obj)
         if memory:
             return _LARGE_ARRAY, (
@@ -133,7 +137,7 @@ class _Reductions:
         size, device = memory.nbytes(), str(untyped.device)
         if self._arrays is not None and size >= LARGE_FROM_BYTES:
             return _LARGE_STORAGE, (self._arrays.add(memory_at(memory.data_ptr(), size)), size, device)
-        return _STORAGE, (ctypes.string_at(memory.data_ptr(), size), device)
+        return _STORAGE, (bytes(memory_at(memory.data_ptr(), size)) if size else b"", device)
 
     def _reduce_tensor(self, tensor: Any) -> Any:
         untyped = tensor.untyped_storage()
@@ -270,6 +274,9 @@ class Unpickler(pickle.Unpickler):
     def _build_large_array(self, number: int, dtype: Any, shape: Any, order: str) -> Any:
         return self._arrays.read(number, dtype, shape, order)
 
+    def _build_view(self, base: Any, offset: int, shape: Any, strides: Any, dtype: Any) -> Any:
+        return sys.modules["numpy"].ndarray(shape, dtype, base, offset, strides)
+
     _build_atari = staticmethod(simulators.make_atari_environment)
     _build_attributes = staticmethod(simulators.set_attributes)
 
@@ -285,6 +292,17 @@ def _named(module: Any, qualname: str) -> Any:
     for piece in qualname.split("."):
         found = getattr(found, piece, MISSING)
     return found
+
+
+def bases_among(values: Iterable[Any]) -> FrozenSet[int]:
+    """Return the ids of those of *values* that are arrays of which others may be views."""
+    numpy: Any = sys.modules.get("numpy")
+    arrays = [value for value in values if numpy is not None and type(value) is numpy.ndarray]
+    return frozenset(id(array) for array in arrays if array.flags.c_contiguous and not array.dtype.hasobject)
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _is_dense(torch: Any, tensor: Any) -> bool:

@@ -35,7 +35,7 @@ def leave_out(state: State) -> None:
 
 
 def _is_replay_buffer(slot: Slot, value: Any) -> bool:
-    if slot[0] == "state" or isinstance(value, (str, bytes, int, float, type(None))):
+    if slot[0] in ("state", "statistics") or isinstance(value, (str, bytes, int, float, type(None))):
         return False
     is_called_so = _WORDS.search(slot[2]) or _WORDS.search(type(value).__qualname__)
     if not is_called_so or isinstance(value, _modules()):

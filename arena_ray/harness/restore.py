@@ -95,8 +95,8 @@ def restore(path: Path, variables: Variables, *, advance: Callable[[], None]) ->
     return bound
 
 
-def read(path: Path, variables: Variables, *, only_states: bool = False) -> Read:
-    """Read the checkpoint at *path*, and of its pickles, if so asked, only up to the last state of a live object."""
+def read(path: Path, variables: Variables, *, only_learned: bool = False) -> Read:
+    """Read the checkpoint at *path*, and of its pickles, if so asked, only those of what was learned."""
     weights: Dict[str, Any] = {}
     if live_objects.torch_if_used() is not None:
         weights = dict(safetensors_file.read((path / checkpoint.POLICY).read_bytes()))
@@ -105,7 +105,7 @@ def read(path: Path, variables: Variables, *, only_states: bool = False) -> Read
         unpickler = Unpickler(file, header["table"], variables, ArrayReader(path))
         generators = unpickler.load()
         slots = header["slots"]
-        while only_states and slots and slots[-1][0] != "state":
+        while only_learned and slots and slots[-1][0] not in ("state", "statistics"):
             slots.pop()
         values = {slot: unpickler.load() for slot in slots}
     return Read(header, unpickler, generators, values, weights)

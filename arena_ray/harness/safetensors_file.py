@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import struct
 import sys
 from typing import Any, Dict, Iterator, Tuple
+
+from .large_arrays import memory_at
 
 DTYPES = {
     "torch.float64": "F64",
@@ -43,7 +44,8 @@ def write(file: Any, tensors: Dict[str, Any]) -> None:
     file.write(struct.pack("<Q", len(text)) + text)
     for name in names:
         dense = tensors[name].detach().cpu().contiguous()
-        file.write(ctypes.string_at(dense.data_ptr(), dense.numel() * dense.element_size()))
+        if dense.numel():
+            file.write(memory_at(dense.data_ptr(), dense.numel() * dense.element_size()))
 
 
 def read(data: bytes) -> Iterator[Tuple[str, Any]]:

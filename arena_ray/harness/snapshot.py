@@ -48,7 +48,8 @@ class Snapshot(NamedTuple):
         for value in (*self.state.values.values(), *tensors):
             if numpy is not None and isinstance(value, numpy.memmap):
                 return True
-            if torch is not None and isinstance(value, torch.Tensor) and value.is_shared():
+            is_tensor = torch is not None and isinstance(value, torch.Tensor)
+            if is_tensor and value.layout is torch.strided and value.is_shared():  # torch cannot say it of others
                 return True
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,6 +145,7 @@ class HostedApi:
     ) -> dict[str, RunEnd]:
         """Wait until all of *runs* are over and return how each ended, by its id."""
         listed = list(runs) if isinstance(runs, Sequence) else [runs]
+        timeout_minutes = None if timeout_minutes == math.inf else timeout_minutes
         answer = self._connection.call_unless_stopped(
             "wait_for_completion", run_ids=[run.run_id for run in listed], timeout_minutes=timeout_minutes
         )

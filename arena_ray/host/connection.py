@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import queue
 import sys
 import threading
@@ -57,6 +58,10 @@ class Connection(ABC):
             )
         if until_stopped and self.stopping.is_set():
             raise PluginStopped
+        try:
+            json.dumps(arguments, allow_nan=False)
+        except ValueError as exc:
+            raise PluginMistake(f"{method} was given {arguments}: no number may be NaN or infinite") from exc
         call = {"number": next(self._numbers), "method": method, "arguments": arguments, "where": _caller()}
         answer = self._ask(call, until_stopped=until_stopped)
         self.is_repeating = bool(answer.get("is_recorded"))

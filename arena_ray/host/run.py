@@ -10,10 +10,8 @@ from arena_ray.host.notes import Notes
 from arena_ray.model.errors import SpecError
 from arena_ray.model.events import EPISODIC_RETURN, decode_number
 from arena_ray.model.spec import FlagValue
-from arena_ray.model.states import RunState
+from arena_ray.model.states import AT_WORK, RunState
 from arena_ray.plugin.handles import MOST_POINTS, Metrics, MetricSummary
-
-AT_WORK = frozenset({RunState.STARTING, RunState.RUNNING})
 
 
 class HostedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import datetime
 from pathlib import PurePath
@@ -12,6 +13,11 @@ from arena_ray.model.paths import safe_name
 def new_id() -> str:
     """Return a fresh id: 12 hexadecimal digits, never given twice in practice (48 random bits)."""
     return secrets.token_hex(6)
+
+
+def id_of(key: str) -> str:
+    """Return the id that belongs to *key*, such as the name of a request: of the same form as a fresh one."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def algorithm_of(script: str) -> str:

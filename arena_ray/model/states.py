@@ -127,8 +127,8 @@ _ENDINGS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, Run
 
 ALLOWED_MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.STARTING, RunState.STOPPED, RunState.PAUSED, RunState.FAILED}),
-    RunState.STARTING: frozenset({RunState.STARTING, RunState.RUNNING, RunState.QUEUED}) | _ENDINGS,
-    RunState.RUNNING: frozenset({RunState.STARTING, RunState.QUEUED}) | _ENDINGS,
+    RunState.STARTING: frozenset({RunState.RUNNING, RunState.QUEUED}) | _ENDINGS,
+    RunState.RUNNING: frozenset({RunState.QUEUED}) | _ENDINGS,
     RunState.PAUSED: frozenset({RunState.QUEUED, RunState.STOPPED}),
     RunState.COMPLETED: frozenset(),
     RunState.FAILED: frozenset(),
@@ -143,8 +143,10 @@ POLICY_MOVES: dict[PolicyState, frozenset[PolicyState]] = {
     PolicyState.FAILED: frozenset(),
 }
 
+AT_WORK = frozenset({RunState.STARTING, RunState.RUNNING})
+"""An attempt is under way for runs in these states."""
 FINAL_STATES = frozenset(state for state, moves in ALLOWED_MOVES.items() if not moves)
-ACTIVE_STATES = frozenset({RunState.QUEUED, RunState.STARTING, RunState.RUNNING})
+ACTIVE_STATES = AT_WORK | {RunState.QUEUED}
 """A driver has work to do for runs in these states."""
 
 

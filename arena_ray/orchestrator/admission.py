@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +31,6 @@ from arena_ray.runner.preflight import Submission
 from arena_ray.runner.protocol import Runner, ScriptReport
 from arena_ray.scheduling.feasibility import NodeCapacity, require_feasible
 
-REMEMBERED_REQUESTS = 1024
 UNFINISHED = [state for state in RunState if not state.is_final]
 
 
@@ -93,7 +91,6 @@ class Admission:
         self._gate = gate
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, Started] = OrderedDict()
 
     def admit(
         self,
@@ -112,8 +109,6 @@ class Admission:
             InfeasibleResources: No node could ever take it; nothing was recorded.
         """
         with self._lock:
-            if request_id and request_id in self._answers:
-                return self._answers[request_id]
             submission = preflight.recheck(submission, runners=self._runners)
             plugin = check_plugin(submission, self._plugins, is_revision=revision_id is not None)
             watching = check_plugins(submission, self._plugins, Scope.RUN)
@@ -122,12 +117,8 @@ class Admission:
                 self._gate.require(submission.spec, ProposedRevision.of(submission.spec, flags=submission.flags))
             self._bundles.keep(submission.bundle)
             self._reserve.fill()
-            started = self._record(submission, plugin, watching, force_new=force_new, revision_id=revision_id)
-            if request_id:
-                self._answers[request_id] = started
-                while len(self._answers) > REMEMBERED_REQUESTS:
-                    self._answers.popitem(last=False)
-            return started
+            keys: dict[str, Any] = {"force_new": force_new, "revision_id": revision_id, "key": request_id}
+            return self._record(submission, plugin, watching, **keys)
 
     def admit_plugin(self, experiment: str, plugin: PluginCall, *, force_new: bool, request_id: str | None) -> Started:
         """Begin an execution of the plugin on an experiment that there is, with the newest revision that a user knows.
@@ -145,7 +136,7 @@ class Admission:
         newest = revisions[-1]
         if self._scope_of(plugin.name) is Scope.EXPERIMENT:
             return self.admit_revision(newest, plugin, force_new=force_new, request_id=request_id)
-        return self._admit_watch(found, newest, plugin, force_new=force_new)
+        return self._admit_watch(found, newest, plugin, force_new=force_new, key=request_id)
 
     def beginnings(self, experiment_id: str) -> list[Revision]:
         """Return the experiment's revisions that the user knows: from files, or with a name.
@@ -203,7 +194,9 @@ class Admission:
             )
         return scopes.get(name) or Scope.EXPERIMENT
 
-    def _admit_watch(self, found: Experiment, newest: Revision, plugin: PluginCall, *, force_new: bool) -> Started:
+    def _admit_watch(
+        self, found: Experiment, newest: Revision, plugin: PluginCall, *, force_new: bool, key: str | None
+    ) -> Started:
         if not self._store.list_runs(experiment=found.experiment_id, states=UNFINISHED):
             raise SpecError(f"experiment {found.name} has no unfinished run to look at; start one first")
         submission = self._submission_of(found, newest, run_plugins=(plugin,))
@@ -211,7 +204,7 @@ class Admission:
         [own] = [each for each in checked if each.name == plugin.name]
         with self._lock:
             execution, created = self._begin(
-                submission, own, Scope.RUN, force_new=force_new, revision_id=newest.revision_id
+                submission, own, Scope.RUN, force_new=force_new, revision_id=newest.revision_id, key=key
             )
         return Started(run=None, execution=execution, created=created)
 
@@ -233,22 +226,40 @@ class Admission:
         *,
         force_new: bool,
         revision_id: str | None,
+        key: str | None,
     ) -> Started:
         spec, digest = submission.spec, submission.bundle.digest()
         source: dict[str, Any] = {"flags": submission.flags, "script": spec.script, "bundle": digest}
 
-        for each in watching:  # before there is anything to watch, so that nothing goes by
-            self._begin(submission, each, Scope.RUN, force_new=False, revision_id=revision_id)
+        self._begin_watches(submission, watching, revision_id=revision_id)  # so that nothing goes by unseen
         if plugin is None:
-            run, created = self._store.submit(spec, force_new=force_new, **source)
-            return Started(run=run, execution=None, created=created)
-        execution, created = self._begin(
-            submission, plugin, Scope.EXPERIMENT, force_new=force_new, revision_id=revision_id
-        )
-        return Started(run=None, execution=execution, created=created)
+            run, created = self._store.submit(spec, force_new=force_new, key=key, **source)
+            started = Started(run=run, execution=None, created=created)
+        else:
+            scope = Scope.EXPERIMENT
+            execution, created = self._begin(
+                submission, plugin, scope, force_new=force_new, revision_id=revision_id, key=key
+            )
+            started = Started(run=None, execution=execution, created=created)
+        # Watches are ended where there is nothing to watch: as it was until now, perhaps.
+        self._begin_watches(submission, watching, revision_id=revision_id)
+        return started
+
+    def _begin_watches(
+        self, submission: Submission, watching: Sequence[CheckedPlugin], *, revision_id: str | None
+    ) -> None:
+        for each in watching:
+            self._begin(submission, each, Scope.RUN, force_new=False, revision_id=revision_id)
 
     def _begin(
-        self, submission: Submission, plugin: CheckedPlugin, scope: Scope, *, force_new: bool, revision_id: str | None
+        self,
+        submission: Submission,
+        plugin: CheckedPlugin,
+        scope: Scope,
+        *,
+        force_new: bool,
+        revision_id: str | None,
+        key: str | None = None,
     ) -> tuple[Execution, bool]:
         spec, bundle = submission.spec, submission.bundle.digest()
         steers = scope is Scope.EXPERIMENT
@@ -263,4 +274,5 @@ class Admission:
             force_new=force_new,
             revision_id=revision_id,
             scope=scope,
+            key=key,
         )

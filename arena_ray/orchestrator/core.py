@@ -19,7 +19,7 @@ from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Attempt
 from arena_ray.model.settings import Settings
 from arena_ray.model.spec import PluginCall
-from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, ExecutionState, Intent, RunState, Scope
+from arena_ray.model.states import ACTIVE_STATES, AT_WORK, AttemptOutcome, ExecutionState, RunState, Scope
 from arena_ray.orchestrator import endings
 from arena_ray.orchestrator.admission import Admission, Started
 from arena_ray.orchestrator.bundle_store import BundleStore
@@ -172,14 +172,26 @@ class Orchestrator:
         """Begin the next attempt at a run; every earlier one is fenced off from now on.
 
         Raises:
-            IllegalTransition: The run is paused or has ended.
+            IllegalTransition: The run is paused or has ended, perhaps over an attempt that is found to be lost now.
         """
         with self._locks[run_id]:
             if token not in self._begun:
+                self._give_up_attempt(run_id)
                 attempt = self._store.begin_attempt(run_id, node=node, resumed_from=resumed_from)
                 self._resumption.record(attempt)
                 self._begun[token] = attempt
             return self._begun[token]
+
+    def _give_up_attempt(self, run_id: str) -> None:
+        """Record the end of an attempt that is at work still, for all one knows, although another one is to begin."""
+        run = self._store.require_run(run_id)
+        if run.state not in AT_WORK:
+            return
+        newest = self._store.list_attempts(run_id)[-1]
+        # An end that was told stands, though the run's state was not written down any more.
+        outcome = newest.outcome or AttemptOutcome.LOST
+        reason = newest.reason if newest.outcome else "nobody told how it ended: its actor, driver or node died"
+        self.end_attempt(run_id, attempt=run.attempt, outcome=outcome, reason=reason)
 
     def report(self, batch: Batch) -> Acknowledgement:
         """Take in what an attempt tells; when this returns, it is kept.
@@ -227,7 +239,7 @@ class Orchestrator:
     def _record_end(self, run_id: str, attempt: int, outcome: AttemptOutcome, reason: str | None) -> RunState:
         with self._locks[run_id]:
             run = self._store.require_run(run_id)
-            if run.state.is_final or (attempt == 0 and run.state is RunState.PAUSED):
+            if run.state.is_final or run.state is RunState.PAUSED:
                 return run.state
             if attempt == 0:  # its actor could not even begin
                 return self._store.move_run(run_id, RunState.FAILED, reason=reason).state
@@ -271,11 +283,10 @@ class Orchestrator:
 
     def release_runs(self) -> None:
         """Queue again what was under way, so that the next cluster goes on with it."""
-        for run in self._store.list_runs(states=[RunState.STARTING, RunState.RUNNING]):
-            with self._locks[run.run_id], suppress(IllegalTransition):
-                is_free = run.intent is Intent.NONE
-                state, reason = (RunState.QUEUED, "its cluster was taken down") if is_free else endings.wished(run)
-                self._store.move_run(run.run_id, state, reason=reason)
+        for run in self._store.list_runs(states=AT_WORK):
+            with suppress(StaleAttempt, IllegalTransition):  # it has ended by itself meanwhile
+                reason = "its cluster was taken down"
+                self.end_attempt(run.run_id, attempt=run.attempt, outcome=AttemptOutcome.PREEMPTED, reason=reason)
 
     def look_after_policies(self, *, timeout_s: float) -> None:
         """See to it that what is deployed answers, once there is something to do, and at the latest in *timeout_s*."""

@@ -38,11 +38,13 @@ def after(
         streak: How many attempts in a row are lost by now without getting any further.
         most: How many may be.
     """
-    if outcome in (AttemptOutcome.STOPPED, AttemptOutcome.PAUSED):
+    if outcome is AttemptOutcome.STOPPED or (outcome is AttemptOutcome.PAUSED and run.intent is Intent.PAUSE):
         return TARGETS[outcome], reason or run.reason or REASONS[outcome]
-    is_to_go_on = outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED)
+    is_to_go_on = outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED, AttemptOutcome.PAUSED)
     if is_to_go_on and run.intent is not Intent.NONE:
         return wished(run)
+    if outcome is AttemptOutcome.PAUSED:  # it was resumed before it could pause
+        return RunState.QUEUED, None
     if outcome is not AttemptOutcome.LOST:
         return TARGETS[outcome], reason or REASONS.get(outcome)
     if streak >= most:

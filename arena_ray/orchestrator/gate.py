@@ -106,10 +106,13 @@ class Gate:
         return [*spec.revision_plugins, *always]
 
     def _ask(self, call: PluginCall, spec: ExperimentSpec, revision: ProposedRevision) -> list[str]:
-        key = (call.name, json.dumps(call.settings, sort_keys=True), spec.experiment, fingerprint(self._directories))
+        known = self._store.get_experiment(spec.experiment)
+        asker = Asker(known.experiment_id if known else "", spec.experiment, call.name)
+        files = fingerprint(self._directories)
+        key = (call.name, json.dumps(call.settings, sort_keys=True), asker.experiment, asker.experiment_id, files)
         kept = self._kept.get(key)
         if kept is None or not kept.looking.is_alive:
-            kept = self._kept[key] = self._open(call, spec)
+            kept = self._kept[key] = self._open(call, asker)
         kept.used_at = self._clock()
         context = {"target_id": revision.digest(), "metadata": revision.model_dump(mode="json")}
         kept.looking.show(context, occasion="")
@@ -118,15 +121,13 @@ class Gate:
             return [f"it could not look at the revision: {verdict.failure}"]
         return list(verdict.said)
 
-    def _open(self, call: PluginCall, spec: ExperimentSpec) -> _Keeper:
-        experiment = self._store.get_experiment(spec.experiment)
-        asker = Asker(experiment.experiment_id if experiment else "", spec.experiment, call.name)
+    def _open(self, call: PluginCall, asker: Asker) -> _Keeper:
         begin = begin_with(
             call.name,
             Scope.REVISION,
             call.settings,
             experiment_id=asker.experiment_id,
-            experiment=spec.experiment,
+            experiment=asker.experiment,
             directories=self._directories,
         )
 

@@ -52,6 +52,8 @@ class PluginCalls:
     def carry_out(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
         """Carry a call out, write it down, and return it with its answer, or with what was raised.
 
+        One that is repeated, because whoever asked has heard no answer, is answered as the journal has it.
+
         Raises:
             StaleDriver: Another driver has claimed the experiment since.
             RegistryError: The registry cannot be read or written now; the call may be repeated.
@@ -64,9 +66,9 @@ class PluginCalls:
             plugin=execution.plugin,
         )
         entry = self._entry(call, begun, answer=answer, error=error, ended_at=self._clock())
-        if call.number is not None:
-            self._store.add_plugin_call(execution_id, entry)
-        return entry
+        if call.number is None:
+            return entry
+        return self._store.add_plugin_call(execution_id, entry)
 
     def open_call(self, execution_id: str, call: Call, *, driver: str) -> JournalEntry:
         """Write down a call whose answer takes its time, and return it as it is kept.
@@ -78,8 +80,7 @@ class PluginCalls:
         # Where the runs stand now is what a wait for steps counts from, also in a driver that takes over.
         steps = {run.run_id: run.global_step for run in self._store.list_runs(execution_id=execution_id)}
         entry = self._entry(call, self._clock(), answer=steps if call.method == "wait" else None)
-        self._store.add_plugin_call(execution_id, entry)
-        return entry
+        return self._store.add_plugin_call(execution_id, entry)
 
     def end_call(
         self, execution_id: str, number: int, *, driver: str, answer: Any = None, error: dict[str, str] | None = None

@@ -8,16 +8,16 @@ from typing import Any, Protocol
 
 from arena_ray.model.configurations import ConfigurationRanking
 from arena_ray.model.errors import NotFound, PluginMistake, SpecError
-from arena_ray.model.events import EPISODIC_RETURN, MetricPoint, encode_number
+from arena_ray.model.events import EPISODIC_RETURN, encode_number
 from arena_ray.model.importance import Importance
 from arena_ray.model.records import Record, Run
 from arena_ray.orchestrator.plugin_records import PluginRecords
 from arena_ray.plugin.study import Mode
+from arena_ray.telemetry.history import Point
+from arena_ray.telemetry.rings import mean
 
 MOST_LOG_LINES = 10_000
 TABLES = ("experiments", "revisions", "runs")
-Point = tuple[int, float, float]
-"""A step, what was logged there, and when, in seconds since 1970."""
 
 
 class AtWork(Protocol):
@@ -54,8 +54,8 @@ def own_run(store: PluginRecords, at_work: AtWork, run_id: str) -> Run:
 class Heard(Protocol):
     """What runs have logged and printed."""
 
-    def points(self, run: Run) -> Mapping[str, Sequence[MetricPoint]]:
-        """Return all points of a run by tag."""
+    def points(self, run: Run) -> Mapping[str, Sequence[Point]]:
+        """Return all points of a run by tag, oldest first."""
         ...
 
     def log_tail(self, run: Run, lines: int) -> list[str]:
@@ -122,7 +122,7 @@ class PluginLooks:
         run = own_run(self._store, at_work, run_id)
         score = run.episodic_return
         if metric != EPISODIC_RETURN:
-            points = self._points(run).get(metric)
+            points = self._heard.points(run).get(metric)
             score = points[-1][1] if points else math.nan
         if math.isnan(score):
             why = (
@@ -139,8 +139,8 @@ class PluginLooks:
         return encode_number(score)
 
     def _metrics(self, at_work: AtWork, *, run_id: str, names: Sequence[str] | None, max_points: int) -> dict[str, Any]:
-        found = self._points(own_run(self._store, at_work, run_id))
-        wanted = {name: found.get(name, []) for name in names} if names is not None else found
+        found = self._heard.points(own_run(self._store, at_work, run_id))
+        wanted = {name: found.get(name, ()) for name in (sorted(found) if names is None else names)}
         return {
             "scalars": {
                 name: [[step, encode_number(value), wall_time] for step, value, wall_time in evenly(points, max_points)]
@@ -149,9 +149,6 @@ class PluginLooks:
             "latest": {name: encode_number(points[-1][1] if points else math.nan) for name, points in wanted.items()},
             "summary": {name: _summary(points) for name, points in wanted.items()},
         }
-
-    def _points(self, run: Run) -> dict[str, list[Point]]:
-        return {tag: [_plain(point) for point in points] for tag, points in sorted(self._heard.points(run).items())}
 
     def _log_tail(self, at_work: AtWork, *, run_id: str, lines: int) -> list[str]:
         run = own_run(self._store, at_work, run_id)
@@ -188,10 +185,6 @@ class PluginLooks:
         return experiment.model_dump(mode="json") | lists
 
 
-def _plain(point: MetricPoint) -> Point:
-    return point.global_step, point.value, point.wall_time
-
-
 def evenly(points: Sequence[Point], most: int) -> list[Point]:
     """Return at most so many of *points*, evenly chosen, the newest always among them.
 
@@ -214,7 +207,7 @@ def _summary(points: Sequence[Point]) -> dict[str, Any]:
     told = {
         "min": min(values) if is_finite else math.nan,
         "max": max(values) if is_finite else math.nan,
-        "mean": math.fsum(values) / len(values) if is_finite else math.nan,
+        "mean": mean(values) if is_finite else math.nan,
         "latest": values[-1],
     }
     return {key: encode_number(value) for key, value in told.items()} | {"count": len(values)}

@@ -96,8 +96,8 @@ class PluginRecords(Protocol):
         """Return the notes on an experiment, its runs and its revisions, oldest first."""
         ...
 
-    def add_plugin_call(self, execution_id: str, entry: JournalEntry, /) -> None:
-        """Write a call down. What has its place in the journal already stays as it is."""
+    def add_plugin_call(self, execution_id: str, entry: JournalEntry, /) -> JournalEntry:
+        """Write a call down, and return what the journal has of it. What has its place there already stays as it is."""
         ...
 
     def end_plugin_call(self, execution_id: str, number: int, /, *, answer: Any, error: dict[str, str] | None) -> None:

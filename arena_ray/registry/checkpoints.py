@@ -8,10 +8,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from arena_ray.model.errors import NotFound
-from arena_ray.model.states import ACTIVE_STATES, FINAL_STATES, ExploitOutcome
+from arena_ray.model.states import ACTIVE_STATES, FINAL_STATES, ExploitOutcome, PolicyState
 from arena_ray.registry.executions import OPEN_STATES
 from arena_ray.registry.moves import require_attempt
-from arena_ray.registry.tables import checkpoints, executions, exploits, milestones, runs
+from arena_ray.registry.tables import checkpoints, executions, exploits, milestones, policy_versions, runs
 
 """How many of a run's newest milestones keep their checkpoint, for it may become a donor there."""
 
@@ -82,9 +82,9 @@ def remove_checkpoint(connection: sa.Connection, checkpoint_id: str, *, reason: 
 def held_checkpoints(connection: sa.Connection, run_id: str) -> set[str]:
     """Return the ids of the run's checkpoints that must not be removed.
 
-    They are those of its milestones that a run at work may yet ask for while their execution has not ended, and those
-    that another run, which has not ended, takes over: an exploit of it is committed, or has been applied and is not in
-    its newest checkpoints yet.
+    They are those of its milestones that a run at work may yet ask for while their execution has not ended, those that
+    another run, which has not ended, takes over (an exploit of it is committed, or has been applied and is not in its
+    newest checkpoints yet), and those of policies whose files are still to be made.
     """
     of_milestones = (
         sa.select(milestones.c.checkpoint_id, milestones.c.number)
@@ -102,10 +102,16 @@ def held_checkpoints(connection: sa.Connection, run_id: str) -> set[str]:
             runs.c.state.not_in(list(FINAL_STATES)),
         )
     )
+    waiting = sa.select(policy_versions.c.checkpoint_id).where(
+        policy_versions.c.run_id == run_id,
+        policy_versions.c.state == PolicyState.LOADING,
+        policy_versions.c.digest == "",
+    )
     reached = connection.execute(of_milestones).all()
     next_asked = _furthest_behind(connection, run_id) + 1 if reached else 0
     oldest = max((one.number for one in reached if one.number <= next_asked), default=0)
     held = {one.checkpoint_id for one in reached if one.number >= oldest}
+    held.update(connection.execute(waiting).scalars())
     for exploit in connection.execute(donated).all():
         is_applied = exploit.outcome is ExploitOutcome.APPLIED
         if not (is_applied and _generation_taken_over(connection, exploit.run_id) >= exploit.generation):

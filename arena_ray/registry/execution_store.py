@@ -29,6 +29,7 @@ class ExecutionStore(Door):
         force_new: bool = False,
         revision_id: str | None = None,
         scope: Scope = Scope.EXPERIMENT,
+        key: str | None = None,
     ) -> tuple[Execution, bool]:
         """Return an execution of the plugin, and whether it was made now: with its experiment, or not at all.
 
@@ -43,13 +44,14 @@ class ExecutionStore(Door):
             force_new: Whether to make another execution where an unfinished one of this digest exists.
             revision_id: The revision that it begins with, where it is one that there is.
             scope: What it is at work on.
+            key: Name of the request. One of the same name, repeated because its answer was lost, makes no other one.
 
         Raises:
             SpecError: The seed is too large to be kept.
         """
         submission = Submission(spec, flags=flags, script=script, bundle=bundle)
         execution = executions.NewExecution(
-            submission, plugin=plugin, settings=settings, digest=digest, revision_id=revision_id, scope=scope
+            submission, plugin=plugin, settings=settings, digest=digest, revision_id=revision_id, scope=scope, key=key
         )
         with self._database.write() as connection:
             execution_id, is_new = executions.begin_execution(

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from arena_ray.model.errors import IllegalTransition, rebuild_error
+from arena_ray.model.naming import id_of
 from arena_ray.model.spec import FlagValue
 from arena_ray.model.states import ExecutionState, Scope
 from arena_ray.registry.queries import execution_not_found, load_execution
@@ -30,6 +31,8 @@ class NewExecution:
     revision_id: str | None = None
     """The revision that it begins with; None for the one that is submitted."""
     scope: Scope = Scope.EXPERIMENT
+    key: str | None = None
+    """Name of the request, so that it is not carried out twice."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,14 @@ def begin_execution(
     """
     submission = execution.submission
     experiment_id = ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
+    execution_id = id_of(execution.key) if execution.key else new_id()
+    if execution.key and connection.scalar(
+        sa.select(executions.c.serial).where(executions.c.execution_id == execution_id)
+    ):
+        return execution_id, True
     if not force_new and (known := _unfinished_execution(connection, experiment_id, digest=execution.digest)):
         _update_deploy(connection, known, submission)
         return known, False
-    execution_id = new_id()
     revision_id = execution.revision_id or ensure_revision(
         connection, submission, experiment_id=experiment_id, now=now, new_id=new_id
     )

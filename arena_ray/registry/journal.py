@@ -13,26 +13,33 @@ from arena_ray.registry.tables import plugin_calls
 _COLUMNS = [column for column in plugin_calls.c if column.name != "execution_id"]
 
 
-def add_entry(connection: sa.Connection, execution_id: str, entry: JournalEntry) -> None:
-    """Write *entry* at its place, unless that is taken; count it with the one before it where the two are alike."""
+def add_entry(connection: sa.Connection, execution_id: str, entry: JournalEntry) -> JournalEntry:
+    """Write *entry* at its place, unless that is taken, and return what stands there then.
+
+    It is counted with the one before it where the two are alike.
+    """
     of_execution = plugin_calls.c.execution_id == execution_id
     query = sa.select(*_COLUMNS).where(of_execution).order_by(plugin_calls.c.number.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     last = JournalEntry(**row) if row is not None else None
     if last is not None and entry.number <= last.number + last.repeats:
-        return
+        up_to_here = query.where(plugin_calls.c.number <= entry.number)
+        return JournalEntry(**connection.execute(up_to_here).mappings().one())
     if last is not None and _is_repeated(last, entry):
         here = sa.and_(of_execution, plugin_calls.c.number == last.number)
         connection.execute(plugin_calls.update().where(here).values(repeats=last.repeats + 1))
-        return
+        return last
     connection.execute(plugin_calls.insert().values(execution_id=execution_id, **entry.model_dump()))
+    return entry
 
 
 def _is_repeated(last: JournalEntry, entry: JournalEntry) -> bool:
     def content(each: JournalEntry) -> tuple[Any, ...]:
         return each.method, each.arguments, each.answer, each.error
 
-    return None not in (last.ended_at, entry.ended_at) and content(last) == content(entry)
+    # Calls that were refused have a number and no place: two that are alike may have had one between them.
+    is_next = entry.number == last.number + last.repeats + 1
+    return is_next and None not in (last.ended_at, entry.ended_at) and content(last) == content(entry)
 
 
 def end_entry(

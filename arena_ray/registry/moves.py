@@ -14,14 +14,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from arena_ray.model.errors import ArenaError, IllegalTransition, StaleAttempt
-from arena_ray.model.states import ALLOWED_MOVES, FINAL_STATES, AttemptOutcome, Intent, Resume, RunState, sources_of
+from arena_ray.model.states import (
+    ALLOWED_MOVES,
+    AT_WORK,
+    FINAL_STATES,
+    AttemptOutcome,
+    Intent,
+    Resume,
+    RunState,
+    sources_of,
+)
 from arena_ray.registry.columns import Prose, UtcTime
 from arena_ray.registry.queries import run_not_found
 from arena_ray.registry.tables import attempts, runs
 
 _ENDS_INTENT = FINAL_STATES | {RunState.PAUSED, RunState.QUEUED}
-
-_PROGRESSES = frozenset({RunState.STARTING, RunState.RUNNING})
 
 _INTENT_TARGETS = {
     Intent.NONE: RunState.RUNNING,
@@ -52,7 +59,7 @@ def move_run(
 
 
 def begin_attempt(connection: sa.Connection, run_id: str, *, node: str, resumed_from: str | None, now: datetime) -> int:
-    """Open the run's next attempt, give up whichever is open still, and return the new number."""
+    """Open the run's next attempt and return its number."""
     changes = {
         "state": RunState.STARTING,
         "attempt": runs.c.attempt + 1,
@@ -63,11 +70,6 @@ def begin_attempt(connection: sa.Connection, run_id: str, *, node: str, resumed_
     target = RunState.STARTING
     _change_run(connection, run_id, target=target, sources=sources_of(target), attempt=None, changes=changes)
     number: int = connection.execute(sa.select(runs.c.attempt).where(runs.c.run_id == run_id)).scalar_one()
-    connection.execute(
-        attempts.update()
-        .where(attempts.c.run_id == run_id, attempts.c.ended_at.is_(None))
-        .values(ended_at=now, outcome=AttemptOutcome.LOST, reason=f"attempt {number} took over")
-    )
     connection.execute(
         attempts.insert().values(run_id=run_id, number=number, node=node, started_at=now, resumed_from=resumed_from)
     )
@@ -151,7 +153,7 @@ def record_progress(
         "steps_per_second": steps_per_second,
     }
     target = RunState.RUNNING
-    _change_run(connection, run_id, target=target, sources=_PROGRESSES, attempt=attempt, changes=changes)
+    _change_run(connection, run_id, target=target, sources=AT_WORK, attempt=attempt, changes=changes)
     intent: Intent = connection.execute(sa.select(runs.c.intent).where(runs.c.run_id == run_id)).scalar_one()
     return intent
 

@@ -88,13 +88,14 @@ class PluginStore(Door):
         with self._database.read() as connection:
             return notes.list_notes(connection, experiment_id)
 
-    def add_plugin_call(self, execution_id: str, entry: JournalEntry) -> None:
-        """Write a call down. One that repeats the call before it, answer and all, is counted with that one.
+    def add_plugin_call(self, execution_id: str, entry: JournalEntry) -> JournalEntry:
+        """Write a call down, and return what the journal has of it.
 
-        What has its place in the journal already stays as it is.
+        One that repeats the call before it, answer and all, is counted with that one. What has its place in the journal
+        already stays as it is.
         """
         with self._database.write() as connection:
-            journal.add_entry(connection, execution_id, entry)
+            return journal.add_entry(connection, execution_id, entry)
 
     def end_plugin_call(self, execution_id: str, number: int, *, answer: Any, error: dict[str, str] | None) -> None:
         """Write down what the call at this place was answered that was waiting; one that is answered stays."""

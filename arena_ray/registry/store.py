@@ -35,6 +35,7 @@ class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
         member: int | None = None,
         revision_id: str | None = None,
         description: str | None = None,
+        key: str | None = None,
     ) -> tuple[Run, bool]:
         """Return the run of *spec*, and whether it was made now: with its experiment and revision, or not at all.
 
@@ -48,6 +49,7 @@ class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
             member: The run's number in the execution, given with it. Who has it already is returned, ended or not.
             revision_id: The revision that the run is of, where a plugin has made one.
             description: What the plugin says of the run.
+            key: Name of the request. One of the same name, repeated because its answer was lost, makes no other run.
 
         Raises:
             SpecError: The seed is too large to be kept.
@@ -68,6 +70,7 @@ class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
                 new_id=self._new_id,
                 revision_id=revision_id,
                 description=description,
+                key=key,
             )
             return queries.load_run(connection, run_id), is_new
 
@@ -123,11 +126,11 @@ class Store(ExecutionStore, PluginStore, CheckpointStore, PolicyStore):
             return queries.list_attempts(connection, run_id)
 
     def begin_attempt(self, run_id: str, *, node: str, resumed_from: str | None) -> Attempt:
-        """Start the run once more, on *node*. An attempt that is open still is lost from now on.
+        """Start the run once more, on *node*. Its last attempt has ended.
 
         Raises:
             NotFound: There is no such run.
-            IllegalTransition: The run is paused, or has ended.
+            IllegalTransition: The run is not queued.
         """
         with self._database.write() as connection:
             moves.begin_attempt(connection, run_id, node=node, resumed_from=resumed_from, now=self._clock())

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from arena_ray.model.errors import IllegalTransition, SpecError, rebuild_error
-from arena_ray.model.naming import run_name
+from arena_ray.model.naming import id_of, run_name
 from arena_ray.model.spec import ExperimentSpec, FlagValue
 from arena_ray.model.states import FINAL_STATES, Intent, RunState
 from arena_ray.registry.queries import execution_not_found
@@ -74,13 +74,15 @@ def add_submission(
     new_id: Callable[[], str],
     revision_id: str | None = None,
     description: str | None = None,
+    key: str | None = None,
 ) -> tuple[str, bool]:
     """Return the id of the submission's run, and whether that was made now.
 
     It was not if its *seat* is taken; or, of one without, if the same revision and seed has an unfinished run that has
     none either, and *force_new* does not ask for another.
 
-    The run is of *revision_id* where that is given, which must exist.
+    The run is of *revision_id* where that is given, which must exist. What was made for a request of this *key* is made
+    for it now, too: its answer was lost.
 
     Raises:
         NotFound: There is no such execution.
@@ -89,6 +91,9 @@ def add_submission(
     experiment_id = ensure_experiment(connection, submission.spec, now=now, new_id=new_id)
     if seat is not None and (run_id := _seated_run(connection, seat)):
         return run_id, False
+    made_id = id_of(key) if key else new_id()
+    if key and connection.scalar(sa.select(runs.c.serial).where(runs.c.run_id == made_id)):
+        return made_id, True
     if revision_id is None:
         revision_id = ensure_revision(connection, submission, experiment_id=experiment_id, now=now, new_id=new_id)
     seed = submission.spec.seed
@@ -96,11 +101,10 @@ def add_submission(
     if alone and (run_id := _unfinished_run(connection, revision_id=revision_id, seed=seed)):
         connection.execute(runs.update().where(runs.c.run_id == run_id).values(deploy=_deploy(submission)))
         return run_id, False
-    run_id = new_id()
-    row = {"run_id": run_id, "experiment_id": experiment_id, "revision_id": revision_id, "created_at": now}
+    row = {"run_id": made_id, "experiment_id": experiment_id, "revision_id": revision_id, "created_at": now}
     row["description"] = description
     _add_run(connection, submission, row | (asdict(seat) if seat is not None else {}), now=now)
-    return run_id, True
+    return made_id, True
 
 
 def _add_run(connection: sa.Connection, submission: Submission, row: dict[str, Any], *, now: datetime) -> None:

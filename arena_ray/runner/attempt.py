@@ -126,8 +126,8 @@ def judge(how: Exit, *, failure: str | None, leaving: Intent, bye: str | None) -
         return End(AttemptOutcome.FAILED, failure)
     if leaving is not Intent.NONE and (bye == "stopped" or how.is_lost):
         return End(AttemptOutcome.PAUSED if leaving is Intent.PAUSE else AttemptOutcome.STOPPED)
-    if how.is_lost:
+    if how.is_lost and bye != "completed":
         return End(AttemptOutcome.LOST, str(how))
-    if how.exit_code == 0:
+    if how.is_lost or how.exit_code == 0:  # a library may yet crash while the interpreter leaves
         return End(AttemptOutcome.COMPLETED)
     return End(AttemptOutcome.FAILED, f"the script ended with {how}")

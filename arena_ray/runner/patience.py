@@ -19,16 +19,19 @@ class Patience:
     """The deadlines of one training process.
 
     Args:
-        start_s: Seconds until its main loop.
         end_s: Seconds that it may be silent after its main loop: not a metric, not a line.
     """
 
-    def __init__(self, *, start_s: float, end_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, *, end_s: float, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._end_s = end_s
-        self._deadline = clock() + start_s
+        self._deadline = math.inf
         self._lapse = Lapse.START
         self._printed = 0
+
+    def start_within(self, seconds: float) -> None:
+        """Wait so long for its main loop."""
+        self._deadline = self._clock() + seconds
 
     def be_ready(self) -> None:
         """Wait no longer for its main loop: it has come."""

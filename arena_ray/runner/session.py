@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from arena_ray.model.events import AttemptStarted, TookOver
 from arena_ray.model.records import Checkpoint
@@ -52,9 +54,10 @@ class Session:
         self._is_restoring = False
         self._is_over = False
         self._has_boundaries = True
-        self._patience = Patience(start_s=launch.start_timeout_s, end_s=launch.end_timeout_s, clock=clock)
+        self._patience = Patience(end_s=launch.end_timeout_s, clock=clock)
         self._leaving: Intent = Intent.NONE
         self._failure: str | None = None
+        self._unsaved: str | None = None
         self._bye: str | None = None
 
     @property
@@ -107,6 +110,7 @@ class Session:
         self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
         self._process = start_process(self._launch, note=self._outbox.note)
+        self._patience.start_within(self._launch.start_timeout_s)  # not before: a warm pool may have tried in vain
         if checkpoint:
             self._is_restoring = True
             self._generation = generation
@@ -238,7 +242,12 @@ class Session:
         self._is_restoring = False  # it is ready once it holds there: there is nothing yet to be saved
 
     def _on_snapshot_saved(self, message: Message) -> None:
+        directory = self._launch.files.checkpoints
+        if Path(os.path.normpath(message["path"])).parent != directory:  # what is in excess will be removed
+            self._on_snapshot_failed({**message, "reason": f"{message['path']} does not lie in {directory}"})
+            return
         self._snapshot_pending = False
+        self._unsaved = None
         self._snapshot_at = self._clock() + self._launch.snapshot_every_s
         if message["path"] != self._saved_to:  # else asked for twice, and told of twice
             self._outbox.note(*skipped_notes(message))
@@ -256,7 +265,7 @@ class Session:
         # Without a place on disk for its last checkpoint a run has not ended well. A script that cannot be captured
         # at that point, having entered its main loop again, has.
         if message.get("errno") is not None and (self._leaving is not Intent.NONE or self._is_over):
-            self._failure = f"the last checkpoint could not be written: {message['reason']}"
+            self._unsaved = f"the last checkpoint could not be written: {message['reason']}"
         if self._is_arriving and message["boundary"] == self._progress.boundary:
             self._hold()
 
@@ -303,7 +312,7 @@ class Session:
             return None
         while process.wire.is_open and (message := process.wire.receive(1.0)):
             self._handle(message)
-        return self._finish(judge(how, failure=self._failure, leaving=self._leaving, bye=self._bye))
+        return self._finish(judge(how, failure=self._failure or self._unsaved, leaving=self._leaving, bye=self._bye))
 
     def _finish(self, end: End) -> End:
         self._outbox.send(self._progress, is_last=True)

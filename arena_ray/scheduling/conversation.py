@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from arena_ray.model.errors import ArenaError, PluginMistake, RegistryError
+from arena_ray.model.errors import ArenaError, PluginMistake
 from arena_ray.model.records import Execution, JournalEntry
 from arena_ray.plugin.study import Study, StudyResult, study_from_data
 from arena_ray.runner.process import Exit
@@ -22,8 +22,6 @@ from arena_ray.scheduling.plugin_port import Call, PluginPort, told
 from arena_ray.scheduling.waits import Wait, open_wait, utc_now
 
 LOOK_S = 0.2
-REGISTRY_PATIENCE_S = 60.0
-RETRY_S = 1.0
 
 
 class Line(Protocol):
@@ -130,9 +128,9 @@ class Conversation:
             if recorded is not None and recorded.ended_at is not None:
                 self._reply(call, recorded, is_recorded=True)
             elif call.method in ("wait", "wait_for_completion", "tune"):
-                self._begin(call, recorded or self._insist(lambda: self._open(call)))
+                self._begin(call, recorded or self._open(call))
             else:
-                self._reply(call, self._insist(lambda: self._carry_out(call)))
+                self._reply(call, self._carry_out(call))
         except PluginMistake as exc:
             self._refuse(call, exc)
         return None
@@ -162,19 +160,6 @@ class Conversation:
 
     def _open(self, call: Call) -> JournalEntry:
         return self.port.open_call(self.execution.execution_id, call, driver=self.driver)
-
-    def _insist(self, do: Callable[[], JournalEntry]) -> JournalEntry:
-        """Do it; where the registry cannot be reached for a while, try again."""
-        deadline = time.monotonic() + REGISTRY_PATIENCE_S
-        while True:
-            try:
-                entry = do()
-            except RegistryError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(RETRY_S)
-            else:
-                return entry
 
     def _begin(self, call: Call, entry: JournalEntry) -> None:
         assert call.number is not None
@@ -209,7 +194,7 @@ class Conversation:
             self.has_runs = True
         if is_recorded and call.method == "wait_for_completion" and entry.error is None:
             self.troubles += entry.answer["late"]
-        self._tell(entry.number if not is_recorded else call.number, entry.answer, entry.error, is_recorded)
+        self._tell(call.number, entry.answer, entry.error, is_recorded)
 
     def _tell(self, number: int | None, answer: Any, error: dict[str, str] | None, is_recorded: bool = False) -> None:
         self.host.wire.send("answer", number=number, answer=answer, error=error, is_recorded=is_recorded)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import ray
 
+from arena_ray.model.errors import RegistryError
 from arena_ray.model.events import Batch
 from arena_ray.model.records import Attempt, Checkpoint, Milestone, Revision, Run
 from arena_ray.model.settings import Settings
@@ -103,7 +104,7 @@ class Port(Protocol):
 
 
 class RayPort:
-    """The port over Ray. A call whose orchestrator dies is repeated on the one that takes its place."""
+    """The port over Ray. A call is repeated whose orchestrator dies, or finds its registry out of reach."""
 
     def __init__(self, handle: Any, *, patience_s: float = 60.0) -> None:
         self._handle = handle
@@ -127,11 +128,12 @@ class RayPort:
             try:
                 return ray.get(self._handle.call.remote(method, *args, **kwargs))
             except ray.exceptions.RayTaskError as exc:
-                raise exc.cause from exc
+                if not isinstance(exc.cause, RegistryError) or time.monotonic() > deadline:
+                    raise exc.cause from exc
             except ray.exceptions.RayActorError:  # between its death and its restart
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(RETRY_S)
+            time.sleep(RETRY_S)
 
     def assignment(self, run_id: str) -> Assignment:
         """See :class:`Port`."""

@@ -265,8 +265,8 @@ class Supervision:
         except StaleAttempt:
             state = RunState.QUEUED
         else:
-            if end.outcome in (AttemptOutcome.LOST, AttemptOutcome.PREEMPTED) and state is RunState.QUEUED:
-                self.start(self._run_id)  # the node is fine, only the process is gone: go on here
+            if state is RunState.QUEUED:  # the node is fine, only the process is gone: go on here
+                self.start(self._run_id)
                 return
         self._outcome = state
 

@@ -106,9 +106,9 @@ class Watch:
         verdict = self._looking.poll()
         if verdict is not None and self._obey(verdict):
             return True
-        if not self._looking.is_alive:
-            self._looking = self._open()
         if not is_paused and not self._looking.is_busy and self._results:
+            if not self._looking.is_alive:
+                self._looking = self._open()
             self._show()
         return False
 

@@ -67,13 +67,15 @@ class Policy:
         """Return the action for each of *observations*, an array ``[n, *shape]``: an index, or a row of numbers.
 
         Raises:
-            BadObservation: They are so large that the action is not finite.
+            BadObservation: They are so large that the action is not finite, or none is better than another.
         """
         return self._actions(self.outputs(observations))
 
     def _actions(self, outputs: Any) -> list[Any]:
         space = self.description.actions
         if isinstance(space, Discrete):
+            if outputs.isnan().any():
+                raise BadObservation(expected=self.check.expected, got="numbers for which the network gives NaN")
             chosen: list[int] = (outputs if self._gives_indices else outputs.argmax(dim=1)).tolist()
             return [space.start + index for index in chosen] if space.start else chosen
         numbers = self._finish(outputs.numpy())

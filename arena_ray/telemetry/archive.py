@@ -7,9 +7,10 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from arena_ray.model.events import (
     SCHEMA_VERSION,
@@ -126,14 +127,14 @@ def read_log_tail(path: Path, count: int) -> list[str]:
 class ArchiveWriter:
     """Appends rows to one archive. A line that an earlier process left torn is cut off first."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
 
     @classmethod
     def open(cls, path: Path) -> ArchiveWriter:
         """Open the archive at *path* for appending, made if need be."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        file = path.open("a+b", buffering=0)  # else a write that failed would come once more
         _cut_torn_line(file)
         return cls(file)
 
@@ -143,10 +144,11 @@ class ArchiveWriter:
         Raises:
             OSError: The disk is full or gone; nothing of *rows* is left behind.
         """
-        end = self._file.tell()
+        end = self._file.seek(0, os.SEEK_END)
+        left = memoryview(b"".join(_JSON.encode(row).encode() + b"\n" for row in rows))
         try:
-            self._file.write(b"".join(_JSON.encode(row).encode() + b"\n" for row in rows))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         except OSError:
             with suppress(OSError):
                 self._file.truncate(end)
@@ -161,7 +163,7 @@ class ArchiveWriter:
         self._file.close()
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
+def _cut_torn_line(file: FileIO) -> None:
     end = file.seek(0, os.SEEK_END)
     position = end
     while position > 0:

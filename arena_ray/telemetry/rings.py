@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice, takewhile
 
 from arena_ray.model.events import (
@@ -72,4 +73,12 @@ class Rings:
         """Return the mean over the last episodes since the weights were last taken over; NaN where none has ended."""
         own = takewhile(lambda event: not isinstance(event, TookOver), reversed(self._episodes))
         last = [event.episodic_return for event in islice(own, REPORTED_EPISODES) if isinstance(event, EpisodeSummary)]
-        return math.fsum(last) / len(last) if last else math.nan
+        return mean(last)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN where there is none: no values, infinities of both signs, or a sum that no float holds."""
+    try:
+        return math.fsum(values) / len(values) if values else math.nan
+    except (OverflowError, ValueError):
+        return math.nan

@@ -29,7 +29,4 @@ class StageReader(Comparing):
     def metrics(self, key: str, tag: str | None = None, last: int | None = None) -> list[MetricSeries]:
         """Return what a run has logged."""
         points = self._records.points(self._records.require_run(key))
-        return [
-            MetricSeries(tag=each, points=[(one.global_step, one.value, one.wall_time) for one in logged])
-            for each, logged in points.items()
-        ]
+        return [MetricSeries(tag=each, points=list(logged)) for each, logged in points.items()]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arena_ray.model.errors import NotFound, PluginMistake
-from arena_ray.model.events import MetricPoint
 from arena_ray.model.naming import run_name
 from arena_ray.model.records import Execution, Experiment, JournalEntry, Note, Revision, Run
 from arena_ray.model.spec import ExperimentSpec, FlagValue
@@ -15,6 +14,7 @@ from arena_ray.plugin.registration import Plugin
 from arena_ray.plugin.schema import plain_settings
 from arena_ray.registry.columns import storable
 from arena_ray.registry.submission import Authorship, Submission
+from arena_ray.telemetry.history import Point, plain
 from arena_ray.testing.staged_script import StagedScript
 from arena_ray.testing.training import Pace, StageClock, StagedRun, Train, Training
 
@@ -127,9 +127,9 @@ class StageRecords:
 
     # what PluginLooks hears of runs
 
-    def points(self, run: Run) -> Mapping[str, Sequence[MetricPoint]]:
+    def points(self, run: Run) -> Mapping[str, Sequence[Point]]:
         """Return what a run has logged, by tag."""
-        return self.staged_run(run.run_id).points
+        return {tag: list(map(plain, points)) for tag, points in self.staged_run(run.run_id).points.items()}
 
     def log_tail(self, run: Run, lines: int) -> list[str]:
         """Return the newest lines that it has printed."""
@@ -282,9 +282,9 @@ class StageRecords:
         """Return all notes, oldest first."""
         return list(self._notes.values())
 
-    def add_plugin_call(self, execution_id: str, entry: JournalEntry) -> None:
-        """Write a call down."""
-        self._calls.setdefault(entry.number, entry)
+    def add_plugin_call(self, execution_id: str, entry: JournalEntry) -> JournalEntry:
+        """Write a call down, and return what is kept."""
+        return self._calls.setdefault(entry.number, entry)
 
     def end_plugin_call(self, execution_id: str, number: int, *, answer: Any, error: dict[str, str] | None) -> None:
         """Write down what it was answered."""

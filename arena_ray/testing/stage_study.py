@@ -97,7 +97,7 @@ class StageStudy:
         if metric == EPISODIC_RETURN:
             return {run.run_id: run.episodic_return for run in runs}
         logged = {run.run_id: self._records.points(run).get(metric) for run in runs}
-        return {run_id: points[-1].value if points else math.nan for run_id, points in logged.items()}
+        return {run_id: points[-1][1] if points else math.nan for run_id, points in logged.items()}
 
     def _result(self, runs: list[Run]) -> StudyResult:
         scores = self._scores(runs)

@@ -6,7 +6,6 @@ import io
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from arena_ray.plugin import PluginApi, PluginContext, register_plugin
@@ -29,12 +28,6 @@ Curve = list[tuple[int, float, float]]
             "default": "charts/episodic_return",
             "min": 1,
             "description": "The tag whose course is analysed.",
-        },
-        "mode": {
-            "type": "choice",
-            "default": "max",
-            "options": ["max", "min"],
-            "description": "Whether more of it is better, or less.",
         },
         "repeat_minutes": {
             "type": "float",
@@ -71,7 +64,7 @@ def auto_analyzer(context: PluginContext, api: PluginApi) -> None:
             run["run_id"]: api.get_metrics(run["run_id"], settings["metric"])["scalars"][settings["metric"]]
             for run in data["runs"]
         }
-        ranking, importance = api.get_ranking(mode=settings["mode"]), api.get_importance(mode=settings["mode"])
+        ranking, importance = api.get_ranking(), api.get_importance()
         plots = draw(data["runs"], curves, importance["importances"], settings["metric"])
         text = "\n".join(report(data, curves, ranking, importance, settings, plots))
         path = api.save_report("analysis", text, files=plots)
@@ -143,14 +136,12 @@ def saved(data: Mapping[str, Any]) -> str:
     for run in data["runs"]:
         if run["state"] != "stopped" or not run["started_at"]:
             continue
-        total, step = totals[run["revision_id"]], run["global_step"]
-        took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["started_at"])
-        if not total or not step:
+        total, speed = totals[run["revision_id"]], run["steps_per_second"]
+        if not total or not speed:
             unknown += 1
             continue
         kind = "gpu" if run["resources"]["gpu"] else "cpu"
-        left = max(0, total - step) / step
-        hours[kind] += left * took.total_seconds() / 3600.0 * run["resources"][kind]
+        hours[kind] += max(0, total - run["global_step"]) / speed / 3600.0 * run["resources"][kind]
     parts = [f"about {hours[kind]:.2f} {kind.upper()}-hours" for kind in hours if hours[kind]]
     tail = f" Of {unknown} that were stopped it is not known." if unknown else ""
     return (" and ".join(parts) or "Nothing: no run was stopped before its end.") + tail

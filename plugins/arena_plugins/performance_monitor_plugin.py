@@ -7,6 +7,7 @@ import math
 import statistics
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from arena_ray.plugin import Metrics, PluginApi, PluginContext, PluginRun, register_plugin
@@ -168,18 +169,21 @@ def _flat(points: Points, settings: Mapping[str, Any]) -> Iterator[tuple[str, st
 def _slow(points: Points, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Compare the speed over the last window with the median over windows of the same size."""
     window = settings["window"]
-    starts = points[: -window or None : window]
-    ends = points[window::window]
-    speeds = [
-        (end[0] - start[0]) / (end[2] - start[2])
-        for start, end in zip(starts, ends, strict=False)
-        if end[2] > start[2] and end[0] > start[0]
-    ]
+    parts = [points[start : start + window + 1] for start in range(0, len(points) - window, window)]
+    speeds = [speed for speed in map(_speed, parts) if speed > 0]
     if len(speeds) < 4:
         return
     median = statistics.median(speeds)
     if speeds[-1] < settings["speed_share"] * median:
         yield "falling_speed", f"{speeds[-1]:,.0f} steps/s, where the median is {median:,.0f}"
+
+
+def _speed(points: Points) -> float:
+    """Return steps/s, without the longest interval: there the run may have been paused, or begun anew."""
+    intervals = [(end[0] - start[0], end[2] - start[2]) for start, end in pairwise(points)]
+    intervals.remove(max(intervals, key=lambda interval: interval[1]))
+    steps, seconds = (sum(each) for each in zip(*intervals, strict=True))
+    return steps / seconds if seconds > 0 else math.nan
 
 
 def ledger_line(run: PluginRun, metadata: Mapping[str, Any], api: PluginApi) -> str:

@@ -53,7 +53,8 @@ def replay_schedule(context: PluginContext, api: PluginApi) -> StudyResult:
         mode=settings["mode"],
     )
     last = schedule.after(len(schedule.steps))
-    missed = [name for name, value in last.items() if result.best_hyperparameters.get(name, value) != value]
+    reached = (api.db.runs.find_one({"execution_id": context.execution_id}) or {}).get("hyperparameters", {})
+    missed = [name for name, value in last.items() if reached.get(name) != value]
     if missed and not context.should_stop:
         raise ArenaError(
             f"the run ended without the last values of {', '.join(missed)}; "

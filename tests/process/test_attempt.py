@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from session_kit import advance_until, finish
+from session_kit import TIMEOUT_S, advance_until, finish
 
 from arena_ray.model.events import AttemptStarted, CheckpointSaved, EpisodeSummary, LogLine, TrainingStep
+from arena_ray.model.paths import Workspace
 from arena_ray.model.records import Checkpoint
 from arena_ray.model.states import AttemptOutcome, Intent
-from arena_ray.runner.attempt import End
+from arena_ray.runner.attempt import End, Launch
 from arena_ray.runner.checkpoint_files import choose_checkpoint
 from arena_ray.runner.session import Session
+from arena_ray.runner.warm_pool import NoWarmStart
+from arena_ray.testing import echo_trainer
+from arena_runners.cleanrl import CleanRLRunner
 
 Open = Callable[..., Session]
 ENDLESS = ("--boundaries", "1000000", "--step-s", "0.01")
@@ -214,3 +220,84 @@ def test_what_earlier_attempts_left_unfinished_is_removed(open_session: Open, tm
         (checkpoints / name / "resume").mkdir(parents=True)
     finish(open_session("--boundaries", "2", attempt=2))
     assert {path.name for path in checkpoints.iterdir()} == {*names[2:], "000000000002-a2-1"}
+
+
+TELLS = """
+import json, os, signal, socket, sys
+
+wire = socket.socket(fileno=int(sys.argv[1]))
+lines = wire.makefile("rb")
+
+def send(kind, **keys):
+    wire.sendall(json.dumps({"type": kind, "wall_time": 0.0, **keys}).encode() + b"\\n")
+
+def await_snapshot():
+    while (command := json.loads(lines.readline()))["type"] != "snapshot":
+        pass
+    return command["path"]
+
+def save(path):
+    place = {"boundary": 3, "step": 3, "ended": True}
+    send("snapshot_saved", path=path, **place, digest="d", policy_digest="p", size_bytes=1, skipped=[])
+
+send("hello", schema_version=1)
+send("boundary", boundary=3, step=3, ended=True)
+"""
+
+
+@pytest.fixture
+def tells(open_session: Open, tmp_path: Path) -> Callable[[str], Session]:
+    """Open a session whose trainer is over, and tells what is given here."""
+
+    def make(source: str) -> Session:
+        trainer = tmp_path / "tells.py"
+        trainer.write_text(TELLS + source)
+        return open_session(trainer=trainer)
+
+    return make
+
+
+def test_a_process_that_crashes_after_all_is_done_has_completed(tells) -> None:
+    session = tells('save(await_snapshot())\nsend("bye", outcome="completed")\nos.kill(os.getpid(), signal.SIGSEGV)')
+    assert finish(session) == End(AttemptOutcome.COMPLETED)
+
+
+def test_an_earlier_checkpoint_that_failed_does_not_fail_a_run_whose_last_one_is_written(tells) -> None:
+    session = tells(
+        'send("snapshot_failed", path="earlier", boundary=2, reason="no space", errno=28)\n'
+        'save(await_snapshot())\nsend("bye", outcome="completed")'
+    )
+    assert finish(session) == End(AttemptOutcome.COMPLETED)
+
+
+@pytest.mark.parametrize("path", ["/somewhere/else", "relative", "{}/..", "{}/../../a", "{}"])
+def test_a_checkpoint_that_lies_elsewhere_is_none(tells, recorder, tmp_path: Path, path: str) -> None:
+    path = path.format(tmp_path / "var/training/checkpoints/a-run")
+    session = tells(f'await_snapshot()\nsave({path!r})\nsend("bye", outcome="completed")')
+    assert finish(session) == End(AttemptOutcome.COMPLETED)
+    assert recorder.events(CheckpointSaved) == []
+    assert any("does not lie in" in line.text for line in recorder.events(LogLine))
+
+
+def test_a_start_has_its_time_though_a_warm_pool_has_used_it_up_in_vain(recorder, tmp_path: Path) -> None:
+    waited = 0.0
+
+    def hangs(*args: object, **keys: object) -> None:
+        nonlocal waited
+        waited = 10 * TIMEOUT_S
+        raise NoWarmStart("it hangs")
+
+    launch = Launch(
+        run_id="run",
+        attempt=1,
+        command=[sys.executable, echo_trainer.__file__, "{fd}", "--boundaries", "3"],
+        env=os.environ,
+        files=Workspace(tmp_path).run("a-run"),
+        snapshot_every_s=60.0,
+        start_timeout_s=TIMEOUT_S,
+        starter=hangs,
+    )
+    clock = lambda: time.monotonic() + waited  # noqa: E731 - it moves on with the vain attempt
+    session = Session(launch, runner=CleanRLRunner(), report=recorder, clock=clock)
+    session.start(None)
+    assert finish(session) == End(AttemptOutcome.COMPLETED)

@@ -5,8 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
+from gymnasium.wrappers.utils import RunningMeanStd
 from resume_state import differences
 from torch import nn
 
@@ -290,3 +294,50 @@ def test_copies_of_a_network_stay_apart(tmp_path):
     load(tmp_path / "donor", clone)
     assert write(tmp_path / "clone", clone) == digest
     assert not clone["target"][0].weight.equal(clone["net"][0].weight)
+
+
+def environments(seed: int, count: int = 2) -> gymnasium.vector.VectorEnv:
+    """Return environments side by side that have seen something, each with statistics of its own."""
+
+    def make() -> gymnasium.Env:
+        return NormalizeReward(NormalizeObservation(gymnasium.make("Pendulum-v1")))
+
+    envs = gymnasium.vector.SyncVectorEnv([make] * count)
+    envs.reset(seed=seed)
+    for _ in range(5 * seed):
+        envs.step(np.full((count, 1), seed / 10, dtype=np.float32))
+    return envs
+
+
+def statistics(envs: Any) -> list[Any]:
+    held = [(env.env.obs_rms, env.return_rms) for env in envs.envs]
+    return [[(one.mean.tolist(), one.var.tolist(), one.count) for one in both] for both in held]
+
+
+def test_what_observations_and_rewards_are_normalised_by_goes_along(tmp_path):
+    donor, clone = names(3, envs=environments(3)), names(5, envs=environments(5, count=3))
+    write(tmp_path / "donor", donor)
+    state = clone["envs"].envs[0].unwrapped.state.copy()
+    load(tmp_path / "donor", clone)
+    first, second = statistics(donor["envs"])
+    assert first != second
+    assert statistics(clone["envs"]) == [first, second, first]
+    assert clone["envs"].envs[0].unwrapped.state.tolist() == state.tolist()
+    clone["envs"].step(np.zeros((3, 1), dtype=np.float32))
+    counts = [[obs[2] for obs, _ in statistics(each["envs"])] for each in (donor, clone)]
+    assert counts[1][:2] == [count + 1 for count in counts[0]]
+
+
+def test_statistics_of_another_shape_are_refused(tmp_path):
+    donor, clone = (names(seed, obs_rms=RunningMeanStd(shape=(width,))) for seed, width in ((3, 4), (5, 2)))
+    write(tmp_path / "donor", donor)
+    assert "obs_rms has the shape [4] there and [2] here" in refusal(tmp_path / "donor", clone, tmp_path)
+
+
+def test_a_sparse_tensor_does_not_keep_a_snapshot_from_being_taken(tmp_path):
+    sparse = torch.eye(3).to_sparse()
+    variables = names(3, graph=sparse)
+    assert not prepare(
+        capture.take(*seen(variables)), {"step": 0, "boundary": 0}, path=tmp_path / "one", script=Path("script.py")
+    ).has_shared_memory()
+    write(tmp_path / "one", variables)

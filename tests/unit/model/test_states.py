@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from arena_ray.model.states import ACTIVE_STATES, ALLOWED_MOVES, FINAL_STATES, RunState, sources_of
+from arena_ray.model.states import ACTIVE_STATES, ALLOWED_MOVES, AT_WORK, FINAL_STATES, RunState, sources_of
 
 
 def test_every_state_has_its_row_in_the_table() -> None:
@@ -38,6 +38,7 @@ def test_a_paused_run_goes_on_through_the_queue() -> None:
     assert ALLOWED_MOVES[RunState.PAUSED] == {RunState.QUEUED, RunState.STOPPED}
 
 
-def test_a_lost_attempt_can_begin_again_or_go_back_to_the_queue() -> None:
-    for state in (RunState.STARTING, RunState.RUNNING):
-        assert {RunState.STARTING, RunState.QUEUED} <= ALLOWED_MOVES[state]
+def test_an_attempt_begins_only_from_the_queue() -> None:
+    assert sources_of(RunState.STARTING) == {RunState.QUEUED}
+    for state in AT_WORK:
+        assert RunState.QUEUED in ALLOWED_MOVES[state]

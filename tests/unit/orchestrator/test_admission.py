@@ -6,7 +6,6 @@ import pytest
 
 from arena_ray.model.errors import InfeasibleResources, SpecError
 from arena_ray.model.states import ExecutionState
-from arena_ray.orchestrator.admission import REMEMBERED_REQUESTS
 from arena_ray.orchestrator.core import Orchestrator
 from arena_ray.runner.preflight import Submission
 
@@ -91,9 +90,12 @@ def test_an_execution_whose_runs_no_node_could_take_is_refused(core, submission_
         core.start(submission_of(plugin=pbt(), resources={"cpu": 64}))
 
 
-def test_a_request_is_remembered_for_long_enough_but_not_for_ever(core, submission_of, monkeypatch) -> None:
-    assert REMEMBERED_REQUESTS > 100
-    monkeypatch.setattr("arena_ray.orchestrator.admission.REMEMBERED_REQUESTS", 1)
-    submission = submission_of(plugin=pbt())
-    first, other, again = (core.start(submission, force_new=True, request_id=request) for request in ("r", "s", "r"))
-    assert len({each.execution.execution_id for each in (first, other, again)}) == 3
+@pytest.mark.parametrize("plugin", [None, pbt()], ids=["run", "execution"])
+def test_a_request_whose_answer_was_lost_is_carried_out_once_also_by_the_next_orchestrator(
+    core, open_core, submission_of, plugin
+) -> None:
+    submission = submission_of(plugin=plugin)
+    first, other = (core.start(submission, force_new=True, request_id=request) for request in ("r", "s"))
+    again = open_core().start(submission, force_new=True, request_id="r")
+    assert again == first
+    assert other != first

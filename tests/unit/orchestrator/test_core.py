@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,44 @@ class TestAttempts:
             states.append(core.end_attempt(run.run_id, attempt=number, outcome=AttemptOutcome.LOST, reason="killed"))
         assert states == [RunState.QUEUED, RunState.QUEUED, RunState.FAILED]
 
+    def test_attempts_of_which_nobody_told_the_end_count_as_lost(self, core, run) -> None:
+        for number in (1, 2, 3):
+            assert begin(core, run, str(number)) == number
+        with pytest.raises(IllegalTransition):
+            begin(core, run, "4")
+        now = core.assignment(run.run_id).run
+        assert (now.state, now.attempt) == (RunState.FAILED, 3)
+        assert now.reason == (
+            "3 attempts in a row were lost without progress, the last one: "
+            "nobody told how it ended: its actor, driver or node died"
+        )
+
+    def test_a_stop_takes_effect_between_two_attempts(self, core, run) -> None:
+        begin(core, run, "1")
+        core.runs.stop(run.run_id)
+        with pytest.raises(IllegalTransition):
+            begin(core, run, "2")
+        assert state_of(core, run) is RunState.STOPPED
+
+    def test_an_end_that_was_half_written_down_stands(self, core, run) -> None:
+        begin(core, run, "1")
+        core._store.end_attempt(run.run_id, attempt=1, outcome=AttemptOutcome.COMPLETED)
+        with pytest.raises(IllegalTransition):
+            begin(core, run, "2")
+        assert state_of(core, run) is RunState.COMPLETED
+
+    def test_a_stop_wins_over_a_pause_that_takes_effect(self, core, run) -> None:
+        begin(core, run)
+        core.runs.pause(run.run_id)
+        core.runs.stop(run.run_id)
+        assert core.end_attempt(run.run_id, attempt=1, outcome=AttemptOutcome.PAUSED, reason=None) is RunState.STOPPED
+
+    def test_a_run_that_is_resumed_before_it_has_paused_goes_on(self, core, run) -> None:
+        begin(core, run)
+        core.runs.pause(run.run_id)
+        core.runs.resume(run.run_id)
+        assert core.end_attempt(run.run_id, attempt=1, outcome=AttemptOutcome.PAUSED, reason=None) is RunState.QUEUED
+
     @pytest.mark.parametrize(
         ("outcome", "state"),
         [
@@ -115,6 +154,7 @@ class TestAttempts:
     )
     def test_an_outcome_becomes_the_state_of_the_run(self, core, run, outcome, state) -> None:
         begin(core, run)
+        core.runs.pause(run.run_id)
         assert core.end_attempt(run.run_id, attempt=1, outcome=outcome, reason="why") is state
         assert core.assignment(run.run_id).run.reason == "why"
 
@@ -127,6 +167,8 @@ class TestAttempts:
         core.release_runs()
         assert state_of(core, run) is RunState.QUEUED
         assert core.assignment(run.run_id).run.reason == "its cluster was taken down"
+        [attempt] = core._store.list_attempts(run.run_id)
+        assert attempt.outcome is AttemptOutcome.PREEMPTED, "else the time until the next cluster would count as used"
 
     def test_only_the_newest_driver_of_an_experiment_is_told_what_to_drive(self, core, open_core, run) -> None:
         core.claim_experiment(run.experiment_id, driver="old")
@@ -151,6 +193,11 @@ class TestAttempts:
         answer = report(successor, run, episode(2, 9.0), first_seq=2)
         assert answer.episodic_return == 8.0
         assert [todo.run_id for todo in successor.runs_to_drive(run.experiment_id, driver="d")] == [run.run_id]
+
+    @pytest.mark.parametrize("values", [(math.inf, -math.inf), (1e308, 1e308)], ids=str)
+    def test_returns_without_a_mean_have_none(self, core, run, values) -> None:
+        begin(core, run)
+        assert math.isnan(report(core, run, *(episode(1, value) for value in values)).episodic_return)
 
 
 class TestSteering:

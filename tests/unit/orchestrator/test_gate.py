@@ -95,8 +95,9 @@ def test_it_is_told_what_is_proposed_and_may_look_at_what_there_is(world_of, sub
     world = world_of(look)
     world.core.start(submission_of(hyperparameters={"gamma": 0.9}, **NAMED))
     world.core.start(submission_of(hyperparameters={"gamma": 0.8}, **NAMED))
-    assert seen == [("x", 0.9, 0), ("x", 0.8, 1)]
-    assert len(world.hosts) == 1
+    world.core.start(submission_of(hyperparameters={"gamma": 0.7}, **NAMED))
+    assert seen == [("x", 0.9, 0), ("x", 0.8, 1), ("x", 0.7, 1)]
+    assert len(world.hosts) == 2, "one while the experiment had no id, and one that stays"
 
 
 def test_revisions_of_a_plugin_s_runs_are_looked_at(world_of, submission_of) -> None:
@@ -162,3 +163,11 @@ def test_one_that_has_changed_on_disk_looks_anew(tmp_path: Path, world_of, submi
         (tmp_path / "careful_plugin.py").write_text("#" * number)
         world.core.start(submission_of(hyperparameters={"gamma": 0.9 + number / 100}, **NAMED))
     assert len(world.hosts) == 2
+
+
+def test_an_experiment_is_seen_as_soon_as_it_is_there(world_of, submission_of) -> None:
+    counts: list[int] = []
+    world = world_of(lambda context, api: counts.append(len(api.db.runs.find({}))), is_default=True)
+    for seed in range(3):
+        world.core.start(submission_of(seed=seed))
+    assert counts == [0, 1, 2]

@@ -92,3 +92,20 @@ def test_a_note_may_be_on_a_revision(world: World) -> None:
     assert world.call("add_note", call="note 1", text="well", revision_id="nobody-s").error["kind"] == "NotFound"
     [note] = world.call("experiment_data").answer["notes"]
     assert note["revision_id"] == revision_id
+
+
+def test_a_call_that_is_repeated_is_answered_as_the_first_time(world: World) -> None:
+    run_id = world.call("start_run", place=0, member=0).answer["run_id"]
+    first = world.call("status", place=1, run_id=run_id)
+    world.core.begin_attempt(run_id, node="here", resumed_from=None, token="t")
+    again = world.call("status", place=1, run_id=run_id)
+    assert (first.answer, again.answer) == ("queued", "queued")
+    assert world.call("status", place=2, run_id=run_id).answer == "starting"
+
+
+def test_a_call_that_has_no_place_in_the_journal_is_not_covered_by_its_neighbours(world: World) -> None:
+    run_id = world.call("start_run", place=0, member=0).answer["run_id"]
+    for place in (1, 3):  # the second was refused
+        world.call("status", place=place, run_id=run_id)
+    journal = world.core.plugins.journal(world.execution.execution_id)
+    assert [(entry.number, entry.repeats) for entry in journal] == [(0, 0), (1, 0), (3, 0)]

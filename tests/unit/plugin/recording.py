@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
+from arena_ray.plugin import Schedule
 from arena_ray.plugin.schema import check_settings
 from arena_ray.plugin.study import Study, StudyResult
 from arena_ray.testing.plugins import load_plugins
@@ -27,6 +29,14 @@ class RecordingApi:
     def tune(self, **arguments: Any) -> StudyResult:
         self.studies.append(Study(**arguments))
         return StudyResult(best_run_id="r1", best_score=1.0)
+
+    @property
+    def db(self) -> Any:
+        """The registry, which has one run: with the last values of whatever schedule was asked for."""
+        schedule = self.studies[-1].scheduler
+        values = schedule.after(len(schedule.steps)) if isinstance(schedule, Schedule) else {}
+        find_one = lambda query: {"hyperparameters": values}  # noqa: E731
+        return SimpleNamespace(runs=SimpleNamespace(find_one=find_one))
 
 
 def study_of(name: str, **values: Any) -> Study:

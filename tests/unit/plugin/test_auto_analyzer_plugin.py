@@ -51,7 +51,7 @@ def run(number: int, **changes: Any) -> dict[str, Any]:
         "revision_id": "v",
         "resources": {"cpu": 2.0, "gpu": 0.0},
         "started_at": "2026-01-01T00:00:00Z",
-        "ended_at": "2026-01-01T01:00:00Z",
+        "steps_per_second": 1000.0 / 3600.0,
     }
     return keys | changes
 
@@ -66,6 +66,7 @@ def test_what_was_saved_is_what_stopped_runs_would_have_taken() -> None:
     assert saved(data(run(0), stopped, on_gpu)) == "about 1.50 GPU-hours and about 6.00 CPU-hours"
     assert saved(data(run(0))) == "Nothing: no run was stopped before its end."
     assert "Of 1 that were stopped it is not known." in saved(data(stopped, total=None))
+    assert "Of 1 that were stopped it is not known." in saved(data(run(1, state="stopped", steps_per_second=None)))
 
 
 class Stage:
@@ -85,11 +86,11 @@ class Stage:
     def get_metrics(self, run_id: str, tag: str) -> Any:
         return {"scalars": {tag: curve(*map(float, range(30)))}}
 
-    def get_ranking(self, *, mode: str) -> dict[str, Any]:
+    def get_ranking(self) -> dict[str, Any]:
         best = {"hyperparameters": {"learning_rate": 0.001}, "seeds": [1, 2], "iqm": 20.5, "low": 19.0, "high": None}
         return {"metric": "episodic_return", "configurations": [best]}
 
-    def get_importance(self, *, mode: str) -> dict[str, Any]:
+    def get_importance(self) -> dict[str, Any]:
         return {"reason": self.reason, "importances": {} if self.reason else {"learning_rate": 0.75, "gamma": 0.25}}
 
     def save_report(self, name: str, text: str, *, files: Mapping[str, bytes]) -> str:

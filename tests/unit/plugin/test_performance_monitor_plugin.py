@@ -205,3 +205,8 @@ def test_a_webhook_that_does_not_answer_hurts_nobody() -> None:
 def test_a_webhook_is_an_address_of_the_web() -> None:
     with pytest.raises(SpecError, match="webhook must be an http or https address, not file:///etc/passwd"):
         settings(webhook="file:///etc/passwd")
+
+
+@pytest.mark.parametrize("gap", [30.0, 86_400.0])
+def test_a_pause_is_no_falling_speed(gap: float) -> None:
+    assert found(WELL, seconds=lambda index: index + gap * (index > 52)) == []

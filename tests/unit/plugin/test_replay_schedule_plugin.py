@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +34,9 @@ def test_what_is_wrong_with_the_schedule_is_told_with_its_place() -> None:
 
 class Api:
     def __init__(self, **hyperparameters: Any) -> None:
-        self.result = StudyResult(best_run_id="r", best_score=1.0, best_hyperparameters=hyperparameters)
+        self.result = StudyResult(best_run_id=None, best_score=math.nan)  # its metric was never logged
+        rows = {"e1": {"hyperparameters": hyperparameters}}
+        self.db = SimpleNamespace(runs=SimpleNamespace(find_one=lambda query: rows.get(query["execution_id"])))
 
     def tune(self, **_: Any) -> StudyResult:
         return self.result

@@ -17,7 +17,7 @@ from registry_kit import write_empty_registry
 import arena_ray
 from arena_ray.model.records import Checkpoint, Execution, Exploit, Milestone, Run
 from arena_ray.model.spec import ExperimentSpec
-from arena_ray.model.states import ExploitCause
+from arena_ray.model.states import AttemptOutcome, ExploitCause, RunState
 from arena_ray.registry.store import Store
 
 
@@ -65,6 +65,14 @@ class Bench:
         )
 
     def begin(self, run: Run, *, node: str = "node-a", resumed_from: str | None = None) -> int:
+        return self.store.begin_attempt(run.run_id, node=node, resumed_from=resumed_from).number
+
+    def begin_next(self, run: Run, *, node: str = "node-a", resumed_from: str | None = None) -> int:
+        """Begin an attempt after the one that is under way, which is lost."""
+        self.store.end_attempt(
+            run.run_id, attempt=self.store.require_run(run.run_id).attempt, outcome=AttemptOutcome.LOST
+        )
+        self.store.move_run(run.run_id, RunState.QUEUED)
         return self.store.begin_attempt(run.run_id, node=node, resumed_from=resumed_from).number
 
     def progress(self, run: Run, *, attempt: int = 1, global_step: int = 128, **fields: Any) -> Any:

@@ -43,7 +43,7 @@ class World:
             keys = {"boundary": 1, "global_step": 100, "episodic_return": rate * seed, "steps_per_second": math.nan}
             self.store.record_progress(run.run_id, attempt=number, **keys)
             self.store.end_attempt(run.run_id, attempt=number, outcome=outcome)
-        self.store.move_run(run.run_id, state)
+            self.store.move_run(run.run_id, RunState.QUEUED if number <= lost else state)
         keys = {"arguments": {}, "answer": {}, "created_at": NOW, "ended_at": NOW}
         entry = JournalEntry(number=self.members, method="start_run", **keys | {"arguments": {"member": self.members}})
         self.store.add_plugin_call(self.execution.execution_id, entry)

@@ -29,7 +29,7 @@ def test_checkpoints_are_listed_furthest_first_and_newer_first_at_one_boundary(b
     far = bench.checkpoint(run, boundary=9)
     near = bench.checkpoint(run, boundary=3)
     bench.checkpoint(other, boundary=99)
-    bench.begin(run)
+    bench.begin_next(run)
     again = bench.checkpoint(run, boundary=9, attempt=2)
 
     assert bench.store.list_checkpoints(run.run_id) == [again, far, near]

@@ -127,3 +127,12 @@ def test_what_was_asked_last_of_an_unfinished_run_counts(store: Store) -> None:
     assert (again.run_id, created) == (run.run_id, False)
     _complete(store, run.run_id)
     assert [wish.run_id for wish in store.list_deploy_wishes()] == [run.run_id]
+
+
+def test_the_checkpoint_of_a_policy_is_held_until_its_files_are_made(store: Store) -> None:
+    run_id = completed(store)
+    checkpoint_id = store.list_checkpoints(run_id)[0].checkpoint_id
+    version = store.add_policy_version("cartpole", run_id=run_id, checkpoint_id=checkpoint_id, digest="").version
+    assert store.held_checkpoints(run_id) == {checkpoint_id}
+    store.complete_policy_version("cartpole", version, digest="d")
+    assert store.held_checkpoints(run_id) == set()

@@ -98,7 +98,7 @@ def test_a_submission_that_fails_at_its_last_step_leaves_nothing_behind(
     bench: Any, spec_of: Callable[..., ExperimentSpec]
 ) -> None:
     taken = bench.submit(experiment="first").run_id
-    ids = iter(["experiment-2", "revision-2", taken])  # the run's own id has been given before
+    ids = iter(["experiment-2", taken, "revision-2"])  # the run's own id has been given before
     with (
         Store.open(f"sqlite:///{bench.path}", new_id=lambda: next(ids)) as clumsy,
         pytest.raises(RegistryError, match="UNIQUE"),

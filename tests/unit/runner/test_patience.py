@@ -19,7 +19,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def patience(clock: Clock) -> Patience:
-    return Patience(start_s=10.0, end_s=100.0, clock=clock)
+    made = Patience(end_s=100.0, clock=clock)
+    made.start_within(10.0)
+    return made
 
 
 def test_a_script_that_reaches_no_main_loop_has_had_its_time(patience: Patience, clock: Clock) -> None:

@@ -13,10 +13,10 @@ import pytest
 from host_kit import ThreadHost
 from unit.scheduling.studies import DRIVER, SPACE, Engine, Orchestrator, execution
 
-from arena_ray.model.errors import RegistryError, SpecError, StaleDriver
+from arena_ray.model.errors import SpecError, StaleDriver
 from arena_ray.model.states import ExecutionState, RunState
 from arena_ray.plugin import PluginStopped
-from arena_ray.scheduling import conversation, study_runs
+from arena_ray.scheduling import study_runs
 from arena_ray.scheduling.execution import MOST_DEATHS, STOP_GRACE_S, ExecutionDriver
 
 
@@ -267,25 +267,6 @@ def test_what_all_runs_of_a_study_have_in_common_is_not_made_by_the_plugin() -> 
     world = World(lambda context, api: (api.create_revision_with_hyperparameters("r", {}), tuning(context, api)))
     world.tick_until(lambda: world.orchestrator.ended)
     assert "stands in the experiment file" in (world.orchestrator.ended[0][1] or "")
-
-
-def test_a_registry_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "RETRY_S", 0.01)
-    begin = threading.Event()
-    world = World(lambda context, api: (begin.wait(5), api.add_note("kept")))
-    carry_out, failures = world.orchestrator.carry_out, [RegistryError("away"), RegistryError("away")]
-
-    def stumble(*args: Any, **keys: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return carry_out(*args, **keys)
-
-    world.orchestrator.carry_out = stumble  # type: ignore[method-assign]
-    begin.set()
-    world.tick_until(lambda: world.orchestrator.ended)
-    assert failures == []
-    assert world.orchestrator.notes == {"note 0": "kept"}
-    assert world.orchestrator.ended == [(ExecutionState.COMPLETED, None)]
 
 
 @pytest.mark.parametrize("line", [b"{}\n", b"[1]\n", b"not json\n", b"[" * 200_000 + b"\n", b'{"type": "call"}\n'])

@@ -148,12 +148,12 @@ def test_a_function_that_hangs_loses_its_process_and_a_new_one_looks_on(world_of
 
     world = world_of(hang, timeout_s=0.05)
     world.results.tell("r0", 1)
-    world.tick_until(lambda: len(world.hosts) == 2)
-    assert world.hosts[0].was_killed
+    world.tick_until(lambda: world.hosts[0].was_killed)
     [note] = world.runs.notes.values()
     assert "it took longer than 0.05 s to look" in note
     world.results.tell("r1", 1)
     world.tick_until(lambda: "r1" in seen)
+    assert len(world.hosts) == 2
 
 
 def test_a_hang_counts_once_and_not_against_the_run_that_comes_next(world_of) -> None:
@@ -232,3 +232,16 @@ def test_a_stopped_watch_ends_with_its_process(world_of) -> None:
         time.sleep(0.001)
     assert world.hosts[0].was_killed
     assert world.watch.is_gone()
+
+
+def test_a_process_that_has_ended_is_started_again_only_when_there_is_something_to_look_at(world_of) -> None:
+    seen: list[str] = []
+    world = world_of(lambda context, api: seen.append(context.target_id))
+    world.hosts[0].kill()
+    for _ in range(50):
+        world.watch.tick(is_paused=False)
+        time.sleep(0.001)
+    assert len(world.hosts) == 1
+    world.results.tell("r0", 1)
+    world.tick_until(lambda: seen)
+    assert len(world.hosts) == 2

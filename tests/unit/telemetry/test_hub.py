@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import resource
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,7 +23,7 @@ from arena_ray.model.events import (
     TrainingStep,
 )
 from arena_ray.model.paths import Workspace
-from arena_ray.telemetry.archive import read_log, read_metrics, read_rows
+from arena_ray.telemetry.archive import ArchiveWriter, read_log, read_metrics, read_rows
 from arena_ray.telemetry.hub import Hub, extend_digest
 
 RUN = "env__algo__1__0"
@@ -200,3 +202,22 @@ def test_how_busy_a_gpu_was_is_no_part_of_what_was_trained() -> None:
     only = hashlib.sha256()
     extend_digest(only, step(1), timing_tags=frozenset())
     assert digests[1] == only.hexdigest() != digests[0]
+
+
+def test_rows_that_could_not_be_written_leave_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    archive = ArchiveWriter.open(path)
+    archive.append([{"row": 1}])
+    before, allowed = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, allowed[1]))
+        with pytest.raises(OSError, match="large"):
+            archive.append([{"row": number} for number in range(10)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    archive.append([{"row": 2}])
+    archive.close()
+    assert list(read_rows(path)) == [{"row": 1}, {"row": 2}]
