@@ -39,8 +39,9 @@ class Cell(Record):
     """All that the script was given, hyperparameters included."""
     seed: int
     accepted: str | None
-    """Id of the run whose result counts; None where there is none, or more than one."""
+    """Id of the run whose result counts, the first one that has completed; None where there is none."""
     runs: list[CellRun]
+    """More than one where it was asked for more than once, as by a random search that draws the same again."""
 
 
 class Certificate(Record):
@@ -55,7 +56,7 @@ class Certificate(Record):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing and nothing is there twice."""
+        """Whether each cell has its result, and no run is missing."""
         return not self.problems
 
     def digest(self) -> str:
@@ -83,9 +84,6 @@ def certify(execution: Execution, cells: list[Cell], *, expected: int | None) ->
     if expected is not None and len(runs) != expected:
         problems.append(f"{expected} runs were asked for, and there are {len(runs)}")
     for cell in cells:
-        completed = [run.name for run in cell.runs if run.state is RunState.COMPLETED]
-        if len(completed) > 1:
-            problems.append(f"{len(completed)} results of one cell: {', '.join(completed)}")
-        if not completed:
+        if cell.accepted is None:
             problems += [f"{run.name} is {run.state}, not completed" for run in cell.runs]
     return Certificate(execution=execution, cells=cells, expected=expected, problems=problems)

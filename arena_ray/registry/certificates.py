@@ -14,7 +14,7 @@ def load_certificate(store: Store, execution: Execution) -> Certificate:
     """Return the certificate of an execution as it stands."""
     revisions = {each.revision_id: each for each in store.list_revisions(execution.experiment_id)}
     grouped: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for run in store.list_runs(execution_id=execution.execution_id):
+    for run in sorted(store.list_runs(execution_id=execution.execution_id), key=lambda run: run.member or 0):
         revision = revisions[run.revision_id]
         content = [revision.env_id, revision.script, revision.bundle, sorted(revision.flags.items()), revision.config]
         grouped[repr(content), run.seed].append(run)
@@ -29,7 +29,7 @@ def load_certificate(store: Store, execution: Execution) -> Certificate:
                 hyperparameters=revision.hyperparameters,
                 flags=revision.flags,
                 seed=seed,
-                accepted=completed[0] if len(completed) == 1 else None,
+                accepted=next(iter(completed), None),
                 runs=[_cell_run(store, run) for run in runs],
             )
         )

@@ -86,16 +86,23 @@ def test_what_was_lost_on_the_way_does_not_change_the_digest_and_a_result_does(s
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_cell_without_a_result_and_one_with_two_are_named(world: World) -> None:
-    world.train(0.1, 1)
+def test_a_cell_without_a_result_is_named(world: World) -> None:
     world.train(0.1, 1)
     world.train(0.2, 1, state=RunState.FAILED)
     found = world.certificate()
     assert not found.is_complete
-    assert [cell.accepted for cell in found.cells] == [None, None]
-    twice, failed = found.problems
-    assert twice.startswith("2 results of one cell: CartPole-v1__ppo__1__")
+    assert [cell.accepted is None for cell in found.cells] == [False, True]
+    [failed] = found.problems
     assert failed.endswith("is failed, not completed")
+
+
+def test_of_a_cell_that_was_asked_for_twice_the_first_result_counts(world: World) -> None:
+    for state in (RunState.FAILED, RunState.COMPLETED, RunState.COMPLETED):
+        world.train(0.1, 1, state=state)
+    found = world.certificate()
+    assert (found.is_complete, found.expected) == (True, 3)
+    [cell] = found.cells
+    assert cell.accepted == cell.runs[1].run_id
 
 
 def test_a_run_that_was_asked_for_and_is_not_there_is_missing(world: World) -> None:
