@@ -37,7 +37,8 @@ def up(as_json: bool, **flags: Any) -> None:
         if address is None and settings.ray_address:
             address = local.connect(settings, workspace(), progress.say)
         elif address is None:
-            address = local.start(workspace(), settings, keep=True, on_progress=progress.say).address
+            address, started = local.find_or_start(workspace(), settings, keep=True, on_progress=progress.say)
+            is_new = started is not None
     if as_json:
         print_json({**describe(address), "started": is_new})
         return

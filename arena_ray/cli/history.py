@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -45,16 +45,18 @@ def _row(revision: Revision, numbers: dict[str, str]) -> dict[str, str]:
 def notes(experiment: str, as_json: bool) -> None:
     """Print the notes on an experiment and its runs, oldest first."""
     with open_reader() as reader:
-        found = reader.notes(experiment)
+        found, names = reader.notes(experiment), {run.run_id: run.name for run in reader.runs(experiment)}
     if as_json:
         print_json(found)
         return
-    print_notes(found)
+    print_notes(found, names)
     if not found:
         click.echo("no note yet")
 
 
-def print_notes(found: Iterable[Note]) -> None:
-    """Print notes, a line each, with the time at which they were written."""
+def print_notes(found: Iterable[Note], names: Mapping[str, str]) -> None:
+    """Print notes, each with the time at which it was written and the run that it is on, whose *names* are by id."""
     for note in found:
-        click.echo(f"{moment(note.created_at)}  {note.text}")
+        name = names.get(note.run_id or "")
+        run = f"{name}: " if name else ""
+        click.echo(f"{moment(note.created_at)}  {run}{note.text}")

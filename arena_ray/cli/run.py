@@ -142,7 +142,8 @@ def tune(client: ArenaClient, reply: SubmitReply, watching: Watching | None, *, 
         study.print_document(client, lineage)
     elif watching and not as_json:
         study.print_outcome(client, lineage)
-        print_notes(note for note in client.notes(execution.experiment) if note.execution_id == execution.execution_id)
+        notes = [each for each in client.notes(execution.experiment) if each.execution_id == execution.execution_id]
+        print_notes(notes, {run.run_id: run.name for run in lineage.runs})
     elif not as_json:
         click.echo(
             f"{execution.plugin} is at work on {execution.experiment}; see 'arena lineage {execution.experiment}'"

@@ -132,7 +132,9 @@ def _targets(client: ArenaClient, names: tuple[str, ...], move: Move) -> tuple[l
         else:
             runs = [run for run in client.runs(experiment=name) if move.concerns(run)]
             if not runs:
-                raise ArenaError(f"no run of experiment {name} is concerned; see 'arena runs --experiment {name}'")
+                raise ArenaError(
+                    f"this changes nothing in any run of experiment {name}; see 'arena runs --experiment {name}'"
+                )
         found.update({run.run_id: run for run in runs})
     return list(dict.fromkeys(experiments)), [run for run in found.values() if run.experiment not in experiments]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,15 +105,16 @@ def print_outcome(client: ArenaClient, lineage: Lineage) -> None:
     """Print the leaderboard, where the winner's weights come from, and where they lie."""
     ranking = Ranking(lineage)
     execution, winner = ranking.execution, ranking.winner
-    print_table(ranking.rows(), empty="no run was started")
-    click.echo()
+    if lineage.runs:
+        print_table(ranking.rows(), empty="no run was started")
+        click.echo()
     configurations = client.ranking(execution.experiment, execution=execution.execution_id)
     if not lineage.milestones and any(len(each.seeds) > 1 for each in configurations.configurations):
         print_configurations(configurations)
         click.echo()
-    if winner is None:
+    if winner is None and lineage.runs:
         click.echo(f"no run has completed with a {ranking.metric_name}, so none is the best")
-    else:
+    if winner is not None:
         click.echo(f"lineage of the best run, {label(winner)}:")
         for line in ancestry_lines(ranking, winner):
             click.echo(line)
@@ -121,14 +123,13 @@ def print_outcome(client: ArenaClient, lineage: Lineage) -> None:
     print_facts([(execution.plugin, standing), *_places(client, ranking)])
 
 
-def _places(client: ArenaClient, ranking: Ranking) -> list[tuple[str, str]]:
-    training = Workspace(Path(client.address.home)).training
-    winner = ranking.winner
-    if winner is None:
-        return [("TensorBoard", str(training / "runs"))]
-    newest = next(iter(client.checkpoints(winner.run_id)), None)
-    return [
-        ("best run", winner.name),
-        ("TensorBoard", str(training / "runs")),
-        ("checkpoint", newest.uri if newest else ABSENT),
-    ]
+def _places(client: ArenaClient, ranking: Ranking) -> Iterator[tuple[str, str]]:
+    home, winner = Workspace(Path(client.address.home)), ranking.winner
+    if winner is not None:
+        yield "best run", winner.name
+    if ranking.lineage.runs:
+        yield "TensorBoard", str(home.training / "runs")
+    if winner is not None:
+        newest = next(iter(client.checkpoints(winner.run_id)), None)
+        yield "checkpoint", newest.uri if newest else ABSENT
+    yield "printed", str(home.executions / f"{ranking.execution.execution_id}.log")

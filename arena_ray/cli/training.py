@@ -6,7 +6,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arena_ray.model.records import Run
     from arena_ray.orchestrator.api import SubmitReply
     from arena_ray.orchestrator.client import ArenaClient
-    from arena_ray.orchestrator.local import LocalCluster
+    from arena_ray.orchestrator.local import ClusterUse, LocalCluster
     from arena_ray.runner.preflight import Submission
 
 EXIT_INTERRUPTED = 130
@@ -97,26 +97,37 @@ def cluster_at_hand(*, keep: bool) -> Iterator[tuple[ArenaClient, bool]]:
     from arena_ray.orchestrator.client import ArenaClient
 
     started: LocalCluster | None = None
-    address = local.find(workspace())
-    if address is None:
-        settings = settings_in_force()
-        with Progress() as progress:
-            if settings.ray_address:
-                address = local.connect(settings, workspace(), progress.say)
-            else:
-                started = local.start(workspace(), settings, keep=keep, on_progress=progress.say)
-                address = started.address
-    is_own = started is not None and not keep
-    try:
-        has_ended = started.has_ended if started is not None else lambda: False
-        with (
-            _terminated_like_interrupted(),
-            ArenaClient(address, retry_s=_GATEWAY_RESTART_S, has_ended=has_ended) as client,
-        ):
-            yield client, is_own
-    finally:
-        if started is not None and is_own:
-            _take_down(started)
+    with local.ClusterUse(workspace()) as use:
+        address = local.find(workspace())
+        if address is None:
+            settings = settings_in_force()
+            with Progress() as progress:
+                if settings.ray_address:
+                    address = local.connect(settings, workspace(), progress.say)
+                else:
+                    address, started = local.find_or_start(workspace(), settings, keep=keep, on_progress=progress.say)
+        is_own = started is not None and not keep
+        try:
+            has_ended = started.has_ended if started is not None else lambda: False
+            with (
+                _terminated_like_interrupted(),
+                ArenaClient(address, retry_s=_GATEWAY_RESTART_S, has_ended=has_ended) as client,
+            ):
+                yield client, is_own
+        finally:
+            if started is not None and is_own:
+                _await_others(use)
+                _take_down(started)
+
+
+def _await_others(use: ClusterUse) -> None:
+    """Keep the cluster up while other commands are at work on it; Ctrl-C ends that."""
+    with suppress(KeyboardInterrupt), _terminated_like_interrupted():
+        if use.is_last():
+            return
+        click.echo("the cluster stays up while another command is at work on it; Ctrl-C takes it down", err=True)
+        while not use.is_last():
+            time.sleep(0.2)
 
 
 def _take_down(cluster: LocalCluster) -> None:

@@ -144,7 +144,7 @@ def _dump(file: Any, state: State, arrays: Any) -> None:
     pickler.dump(state.rng)
     notes: Skipped = []
     for slot, value in state.values.items():
-        pickler.is_of_environment = simulators.is_environment(value)
+        pickler.is_of_environment, pickler.value = simulators.is_environment(value), value
         pickler.dump(value)
         notes.extend({"name": slot_text(slot), "why": note} for note in pickler.notes)
         pickler.notes.clear()

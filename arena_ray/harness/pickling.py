@@ -11,6 +11,7 @@ import importlib
 import pickle
 import sys
 import types
+from collections import deque
 from typing import IO, Any, Dict, FrozenSet, Iterable, List, Optional, Tuple, Type
 
 from . import live as live_objects
@@ -20,6 +21,8 @@ from .live import Leaf, LiveMap
 from .variables import MISSING, Path, Variables, class_name, follow
 
 _DENSE_DEVICES = ("cpu", "cuda")
+_GATHERS = (list, dict, deque)
+_GRAPH_NOTE = "tensors in it hang on a graph for gradients, which is lost: after a restore none flow through them"
 
 
 class CheckpointMismatch(Exception):
@@ -60,6 +63,7 @@ class _Reductions:
     main_names: Dict[str, Any]
     notes: List[str]
     is_of_environment: bool
+    value: Any
     bases: FrozenSet[int]
 
     def prepare(self, live_map: LiveMap, arrays: Any) -> None:
@@ -68,6 +72,7 @@ class _Reductions:
         self.main_names = vars(sys.modules["__main__"])
         self.notes = []
         self.is_of_environment = False  # whether what is being pickled is an environment, by itself
+        self.value = None  # what is being pickled
         self.bases = frozenset()  # ids of arrays that are pickled anyway: views of them stay views
         self._torch = live_objects.torch_if_used()
         self._storages: Dict[int, _Storage] = {}
@@ -142,6 +147,9 @@ class _Reductions:
     def _reduce_tensor(self, tensor: Any) -> Any:
         untyped = tensor.untyped_storage()
         storage = self._storages.setdefault(untyped._cdata, _Storage(untyped))
+        # What is gathered from pass to pass is meant to be used; anything else is only what the last pass left behind.
+        if tensor.grad_fn is not None and isinstance(self.value, _GATHERS) and _GRAPH_NOTE not in self.notes:
+            self.notes.append(_GRAPH_NOTE)
         place = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
         # one that was computed has lost its graph in the new process: it must not look like a leaf there, a weight
         return _TENSOR, (storage, str(tensor.dtype), *place, tensor.requires_grad and tensor.is_leaf)

@@ -155,7 +155,9 @@ class Journal:
         with self._lock:
             self._pending.append({**place, **content, "wall_time": wall_time})
             if monotonic() >= self._due and len(self._pending) > 1:
+                newest = self._pending.pop()  # more may yet be logged at this step: it is told of in one piece
                 self._send(*self.take())
+                self._pending.append(newest)
 
 
 def as_float(value: Any) -> Optional[float]:

@@ -164,6 +164,11 @@ class Workspace:
         return self.training / "cluster.lock"
 
     @property
+    def cluster_users(self) -> Path:
+        """Locked, shared, by each command that is at work on the cluster: whoever started it waits for the others."""
+        return self.training / "cluster.users"
+
+    @property
     def cluster_log(self) -> Path:
         """What the embedded cluster's process printed."""
         return self.training / "cluster.log"

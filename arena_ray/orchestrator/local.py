@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -115,6 +116,55 @@ def start(workspace: Workspace, settings: Settings, *, keep: bool, on_progress: 
         os.close(leash_in)
     directory = Path(json.loads(workspace.cluster.read_text())["directory"])
     return LocalCluster(keeper, address=address, leash=None if keep else leash_in, directory=directory)
+
+
+def find_or_start(
+    workspace: Workspace, settings: Settings, *, keep: bool, on_progress: OnProgress
+) -> tuple[GatewayAddress, LocalCluster | None]:
+    """Return where the workspace's gateway listens, and the cluster if it was started for that, as :func:`start` does.
+
+    One that another process is just starting is waited for.
+
+    Raises:
+        ClusterUnavailable: It could not be started; says why and where to look.
+    """
+    if (address := find(workspace)) is not None:
+        return address, None
+    try:
+        started = start(workspace, settings, keep=keep, on_progress=on_progress)
+    except ClusterUnavailable:
+        if (address := find(workspace)) is None:
+            raise
+        return address, None
+    return started.address, started
+
+
+class ClusterUse:
+    """A command at work on the workspace's cluster. Whoever started an embedded one can wait for the others.
+
+    Nobody begins to use a cluster that is being taken down by one who has waited.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        workspace.training.mkdir(parents=True, exist_ok=True)
+        self._file = workspace.cluster_users.open("ab")
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def is_last(self) -> bool:
+        """Whether no other command uses the cluster; if so, none will before this use has ended."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def connect(settings: Settings, workspace: Workspace, on_progress: OnProgress) -> GatewayAddress:

@@ -35,7 +35,8 @@ from arena_ray.serving.body_first import ENVIRONMENT as BODIES_FIRST
 OBJECT_STORE_BYTES = 256 << 20
 JOB_DIRECTORIES = "working_dir_files"
 """Name of the directory in which Ray unpacks the working directories of jobs."""
-LOCK_PATIENCE_S = 15.0
+LOCK_PATIENCE_S = 60.0
+LOCK_POLL_S = 0.3
 LOOPBACK = "127.0.0.2"
 """Ray replaces 127.0.0.1 by the machine's outer address and would listen there; this one is loopback as well."""
 
@@ -86,17 +87,23 @@ def sole_keeper(workspace: Workspace) -> Iterator[Path]:
 
 
 def _wait_for_lock(lock: IO[str], workspace: Workspace) -> None:
-    """Lock the file; a cluster of this workspace that is just ending is given time to."""
+    """Lock the file; a cluster of this workspace that is just ending is given time to.
+
+    Raises:
+        ClusterUnavailable: There is one, and it is up by now, or is neither up nor gone in time.
+    """
+    from arena_ray.orchestrator.local import find
+
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or find(workspace) is not None:
                 raise ClusterUnavailable(
                     f"another process is starting or stopping the cluster of {workspace.home}; try again in a moment"
                 ) from exc
-            time.sleep(0.1)
+            time.sleep(LOCK_POLL_S)
 
 
 def _clear_after_killed_keeper(workspace: Workspace) -> None:

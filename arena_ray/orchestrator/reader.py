@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
 from arena_ray.model.certificate import Certificate
-from arena_ray.model.errors import ClusterUnavailable, NotFound, RegistryEmpty
+from arena_ray.model.errors import ArenaError, ClusterUnavailable, NotFound, RegistryEmpty
 from arena_ray.model.records import Lineage
 from arena_ray.model.states import RunState
 from arena_ray.orchestrator.api import (
@@ -210,7 +210,7 @@ class RegistryReader(Comparing):
 
         found = self.lineage(name, execution).execution
         if found is None or self._store is None:
-            raise NotFound("plugin execution", f"of experiment {name}")
+            raise ArenaError(f"no plugin was at work on experiment {name}: there is nothing to certify")
         return load_certificate(self._store, found)
 
     def revisions(self, name: str) -> list[Revision]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from arena_ray.model.errors import IllegalTransition, NoMainLoop
 from arena_ray.model.records import Run
-from arena_ray.model.states import ACTIVE_STATES, AttemptOutcome, Intent, RunState
+from arena_ray.model.states import ACTIVE_STATES, ALLOWED_MOVES, AttemptOutcome, Intent, RunState
 from arena_ray.orchestrator import endings
 from arena_ray.orchestrator.bundle_store import BundleStore
 from arena_ray.orchestrator.drivers import Drivers
@@ -118,6 +118,6 @@ class Runs:
             elif run.state is RunState.PAUSED:
                 run = self._store.move_run(run.run_id, RunState.QUEUED)
             else:
-                raise IllegalTransition(run.name, state=run.state, target="resumed", allowed=["stopped", "paused"])
+                raise IllegalTransition(run.name, state=run.state, target="resumed", allowed=ALLOWED_MOVES[run.state])
         self._drivers.ensure(run.experiment_id)
         return run

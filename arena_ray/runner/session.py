@@ -107,6 +107,9 @@ class Session:
         boundary, step = (checkpoint.boundary, checkpoint.global_step) if checkpoint else (0, 0)
         generation = checkpoint.generation if checkpoint else 0
         self._outbox.add(AttemptStarted(boundary, step, time.time(), generation))
+        if number > 1:
+            origin = f"goes on from step {step:,}" if checkpoint else "begins anew: there is no checkpoint yet"
+            self._outbox.note(f"attempt {number} {origin}")
         self._outbox.note(*notes)
         self._progress = Progress(boundary, step, math.nan)
         self._process = start_process(self._launch, note=self._outbox.note)

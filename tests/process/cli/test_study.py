@@ -46,9 +46,10 @@ def test_a_plugin_is_watched_to_its_end_and_summed_up(
     assert "lineage of the best run, run 0:" in lines
     assert "run 0 begins with learning_rate 0.001" in result.stdout
     best = store.lineage("race").runs[0]
-    facts = {line.split()[0]: line.split()[-1] for line in lines[-4:]}
-    assert facts == {"pbt": "played", "best": best.name, "TensorBoard": lines[-2].split()[-1], "checkpoint": "-"}
-    assert lines[-2].endswith("/var/training/runs")
+    facts = {line.split()[0]: line.split()[-1] for line in lines[-5:]}
+    assert (facts["pbt"], facts["best"], facts["checkpoint"]) == ("played", best.name, "-")
+    assert facts["TensorBoard"].endswith("/var/training/runs")
+    assert facts["printed"].endswith(f"/var/training/executions/{best.execution_id}.log")
     assert "run 1: completed, step 1,000 of 1,000 (100%)" in result.stderr
 
 

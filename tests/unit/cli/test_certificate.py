@@ -53,4 +53,4 @@ def test_an_experiment_without_a_plugin_has_none(arena: Arena, add_run) -> None:
     add_run()
     result = arena("certificate", "demo")
     assert result.exit_code == 1
-    assert "no plugin execution 'of experiment demo'" in result.stderr
+    assert "no plugin was at work on experiment demo" in result.stderr

@@ -23,7 +23,8 @@ def tell(store: Store, add_run: AddRun) -> None:
 def test_notes_are_printed_oldest_first(arena: Arena, store: Store, add_run: AddRun) -> None:
     tell(store, add_run)
     lines = arena("notes", "demo").stdout.splitlines()
-    assert [line.split("  ", 1)[1] for line in lines] == ["✅ begun", "⚠️ no return"]
+    [run] = store.list_runs()
+    assert [line.split("  ", 1)[1] for line in lines] == ["✅ begun", f"{run.name}: ⚠️ no return"]
     assert [note["text"] for note in json.loads(arena("notes", "demo", "--json").stdout)] == ["✅ begun", "⚠️ no return"]
 
 

@@ -92,7 +92,7 @@ def test_an_experiment_without_a_run_to_move_is_an_error(
     add_run(state=RunState.COMPLETED)
     result = arena("resume", "demo")
     assert result.exit_code == 1
-    assert "no run of experiment demo" in result.stderr
+    assert "in any run of experiment demo" in result.stderr
 
 
 def test_an_experiment_moves_as_a_whole_while_its_plugin_is_at_work(
