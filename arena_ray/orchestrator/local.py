@@ -143,11 +143,18 @@ class ClusterUse:
     """A command at work on the workspace's cluster. Whoever started an embedded one can wait for the others.
 
     Nobody begins to use a cluster that is being taken down by one who has waited.
+
+    Raises:
+        ClusterUnavailable: The workspace cannot be written to.
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        workspace.training.mkdir(parents=True, exist_ok=True)
-        self._file = workspace.cluster_users.open("ab")
+        try:
+            workspace.training.mkdir(parents=True, exist_ok=True)
+            self._file = workspace.cluster_users.open("ab")
+        except OSError as exc:
+            hint = "name another directory with ARENA_HOME"
+            raise ClusterUnavailable(f"nothing can be kept in {workspace.home}: {exc}; {hint}") from exc
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def __enter__(self) -> Self:
