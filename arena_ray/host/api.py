@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arena_ray.host.connection import Connection
 from arena_ray.host.database import RegistryDatabase
@@ -20,7 +20,7 @@ from arena_ray.host.mutation import mutate
 from arena_ray.host.notes import Notes
 from arena_ray.host.reports import save_report
 from arena_ray.host.run import HostedRun, get_metrics
-from arena_ray.model.errors import PluginMistake
+from arena_ray.model.errors import PluginMistake, nearest
 from arena_ray.model.records import Revision
 from arena_ray.model.spec import FlagValue
 from arena_ray.plugin.handles import Metrics, PluginRun, RunEnd
@@ -47,6 +47,13 @@ class HostedApi:
         self._mutations = itertools.count()
         self._parent: str | None = None
         self.db = RegistryDatabase(connection)
+
+    if not TYPE_CHECKING:  # for who types a name wrong, not for checkers of types
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise an AttributeError that names the nearest there is."""
+            known = ["db", *(each for each in dir(type(self)) if not each.startswith("_"))]
+            raise AttributeError(f"the api has no {name!r}; {nearest(name, known)}")
 
     def create_revision(
         self,

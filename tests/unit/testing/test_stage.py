@@ -459,3 +459,11 @@ def test_a_stage_says_which_call_is_for_which_scope() -> None:
     stage.run()
     with pytest.raises(PluginMistake, match="make another one"):
         stage.run()
+
+
+def test_a_name_that_the_api_does_not_have_is_answered_with_the_nearest() -> None:
+    def wrong(context: PluginContext, api: Any) -> None:
+        api.create_runs()
+
+    with pytest.raises(AttributeError, match="the api has no 'create_runs'; did you mean 'create_run'"):
+        PluginStage(steering(wrong)).run()
