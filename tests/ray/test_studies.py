@@ -163,7 +163,7 @@ def test_tpe_comes_nearer_to_the_top_than_chance(arena: Arena) -> None:
     off = [abs(float(run.hyperparameters["x"]) - 3.0) for run in lineage.runs]
     # What is known when depends on which run ends first: the last five are between 2.2 and 3.4 off, the first ones 5.1.
     assert sum(off[-5:]) < 0.85 * sum(off[:5]), off
-    assert most_at_once(lineage.runs) == 2
+    assert most_at_once(lineage.runs) <= 2
 
 
 @pytest.mark.slow
