@@ -100,7 +100,7 @@ def test_the_same_command_completes_it(terminal: Terminal, words: tuple[str, ...
     assert (run.state, run.attempt) == ("completed", before.attempt + 1)
     attempts = terminal.ask("show", run.name)["attempts"]
     assert [bool(attempt["resumed_from"]) for attempt in attempts] == [False, True, True, True]
-    assert [attempt["outcome"] for attempt in attempts] == ["paused", "lost", "lost", "completed"]
+    assert [attempt["outcome"] for attempt in attempts] == ["paused", "preempted", "lost", "completed"]
     [series] = terminal.ask("metrics", run.name, "--tag", "losses/weight")
     assert [step for step, _, _ in series["points"]] == list(range(PASSES))
     assert terminal.scratch() == []
