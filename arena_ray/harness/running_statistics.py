@@ -58,7 +58,7 @@ def problems(pairs: List[Tuple[Place, Any, Any]]) -> Iterator[str]:
 
 
 def put_in(pairs: List[Tuple[Place, Any, Any]]) -> None:
-    """Put the values in. They are another process's arrays, of which nobody else here has any."""
+    """Put copies of the values in: those of one environment may stand for several."""
     for _, statistics, theirs in pairs:
         for part in _PARTS:
             value = theirs[part]

@@ -13,8 +13,6 @@ from arena_ray.registry.executions import OPEN_STATES
 from arena_ray.registry.moves import require_attempt
 from arena_ray.registry.tables import checkpoints, executions, exploits, milestones, policy_versions, runs
 
-"""How many of a run's newest milestones keep their checkpoint, for it may become a donor there."""
-
 _TAKEN_OVER = 2
 """How many checkpoints of its own make a clone independent of its donor's: the newest may turn out damaged."""
 
